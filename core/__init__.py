@@ -1,0 +1,1 @@
+"""What the product knows. Imports neither pages, ingest nor Streamlit."""

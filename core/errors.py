@@ -1,0 +1,141 @@
+"""Every error that crosses a layer, in one tree.
+
+    GroundworkError
+    ├── SettingsError            a setting is missing, malformed or not allowed
+    ├── NotFound                 no such thing, or not yours
+    ├── Conflict                 the thing has changed, or another is in the way
+    ├── BadUpload                a file is refused
+    │   ├── UnknownType          nothing here can read this kind of file
+    │   └── NoText               readable, but there is nothing to index
+    ├── BadQuestion              a question is refused before any work is done
+    ├── BadPrompt                a prompt text does not parse, or has unknown variables
+    ├── StorageError             the data folder or the database cannot do it
+    │   ├── StorageBusy          locked by somebody else for too long
+    │   ├── StorageFull          no space left
+    │   └── DatabaseTooNew       made by a newer version of Groundwork
+    └── ModelError               the model server, or a model file
+        ├── ModelMissing         not downloaded
+        ├── ModelCorrupt         the file is not what its hash says, or cannot be loaded
+        ├── ModelUnavailable     the server is starting, restarting or gone
+        ├── ModelBusy            the queue is full
+        ├── ContextTooLong       the prompt does not fit
+        └── Cancelled            somebody pressed Stop
+
+`str(error)` is one sentence for people: what is wrong and what to do. Pages, the API and the command line
+show it as it is; causes and traces go to the log.
+"""
+
+
+class GroundworkError(Exception):
+    """Anything Groundwork raises on purpose; `status` is its HTTP status, `code` its name for programs."""
+
+    status = 500
+
+    @property
+    def code(self) -> str:
+        name = type(self).__name__
+        return "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")
+
+
+class SettingsError(GroundworkError):
+    """A setting is missing, malformed or not allowed."""
+
+
+class NotFound(GroundworkError):
+    """No such thing, or it belongs to somebody else: the two look the same on purpose."""
+
+    status = 404
+
+
+class Conflict(GroundworkError):
+    """The thing has changed since it was read, or another one is in the way."""
+
+    status = 409
+
+
+class BadUpload(GroundworkError):
+    """A file is refused; the sentence names the file, the reason and what to do."""
+
+    status = 422
+
+
+class UnknownType(BadUpload):
+    """Nothing here can read this kind of file."""
+
+    status = 415
+
+
+class NoText(BadUpload):
+    """The file can be read, but holds no text to index."""
+
+
+class BadQuestion(GroundworkError):
+    """A question is refused before any work is done."""
+
+    status = 422
+
+
+class BadPrompt(GroundworkError):
+    """A prompt text does not parse, or uses variables that its purpose does not have."""
+
+    status = 422
+
+
+class StorageError(GroundworkError):
+    """The data folder or the database cannot do what was asked."""
+
+    status = 503
+
+
+class StorageBusy(StorageError):
+    """Somebody else holds the database for longer than we wait."""
+
+
+class StorageFull(StorageError):
+    """No space left where the data folder is."""
+
+    status = 507
+
+
+class DatabaseTooNew(StorageError):
+    """The database was made by a newer version; it is left untouched."""
+
+
+class ModelError(GroundworkError):
+    """The model server or a model file cannot do what was asked."""
+
+    status = 503
+
+
+class ModelMissing(ModelError):
+    """The model is not downloaded."""
+
+
+class ModelCorrupt(ModelError):
+    """The file is not what its hash says, or the engine cannot load it."""
+
+
+class ModelUnavailable(ModelError):
+    """The model server is starting, restarting or gone."""
+
+
+class ModelBusy(ModelError):
+    """The queue of the model server is full; `retry_after` is in seconds."""
+
+    status = 429
+
+    def __init__(self, message: str, *, retry_after: float = 5.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ContextTooLong(ModelError):
+    """The prompt and the room for the answer do not fit into the context."""
+
+    status = 413
+
+
+class Cancelled(ModelError):
+    """Somebody pressed Stop, or the connection is gone."""
+
+    status = 499

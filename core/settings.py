@@ -1,0 +1,93 @@
+"""Settings: read once from GROUNDWORK_* in the environment, validated, then passed around."""
+
+from __future__ import annotations
+
+import ipaddress
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from core.errors import SettingsError
+
+ROOT = Path(__file__).resolve().parents[1]
+VERSION = "0.1.0"
+
+
+class Settings(BaseSettings):
+    """Everything that can be set from outside; each field is the environment variable GROUNDWORK_<NAME>."""
+
+    model_config = SettingsConfigDict(env_prefix="GROUNDWORK_", extra="ignore", frozen=True)
+
+    data: Path = Field(ROOT / "data", description="Folder of the database, files, index and models.")
+    models: Path | None = Field(None, description="Model store; several installations may share it. Default: <data>/models.")
+    host: str = Field("127.0.0.1", description="Address to listen on; only loopback until there is a sign-in.")
+    port: int = Field(8501, ge=1, le=65535, description="Port of the web application.")
+
+    chat_model: str = Field("qwen2.5-coder-1.5b-instruct-q4_k_m", description="Chat model of a new installation.")
+    embedding_model: str = Field("all-minilm-l6-v2", description="Embedding model.")
+    context_tokens: int = Field(8192, ge=512, le=131072, description="Tokens that all running requests share.")
+    slots: int = Field(4, ge=1, le=32, description="Requests that the engine works on at the same time.")
+    queue_limit: int = Field(64, ge=1, description="Requests that may wait for the engine.")
+    threads: int = Field(0, ge=0, description="Threads of the engine; 0 means the number of physical cores.")
+    gpu_layers: int = Field(0, ge=-1, description="Layers to put on a GPU; -1 means all.")
+
+    passages: int = Field(4, ge=1, le=20, description="Passages that go into a prompt at the most.")
+    answer_tokens: int = Field(400, ge=16, le=8192, description="Longest answer.")
+
+    upload_mb: int = Field(50, ge=1, le=50, description="Largest file; the same number is in .streamlit/config.toml.")
+    parse_seconds: float = Field(120.0, gt=0, description="Longest time that reading one file may take.")
+    parse_memory_mb: int = Field(1024, ge=256, description="Most memory that reading one file may take.")
+    ingest: bool = Field(True, description="Start the ingest worker with the web application.")
+
+    @field_validator("host")
+    @classmethod
+    def _loopback_only(cls, host: str) -> str:
+        try:
+            loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            loopback = False
+        if not loopback:
+            raise ValueError(
+                f"{host} is not this machine's own address: there is no sign-in yet, so Groundwork listens only on "
+                "127.0.0.1. Use an SSH tunnel to reach it from elsewhere"
+            )
+        return host
+
+    @field_validator("data", "models")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return path.expanduser().resolve() if path else path
+
+    @cached_property
+    def database(self) -> Path:
+        return self.data / "app.db"
+
+    @cached_property
+    def files(self) -> Path:
+        return self.data / "files"
+
+    @cached_property
+    def index(self) -> Path:
+        return self.data / "index"
+
+    @cached_property
+    def run(self) -> Path:
+        """Folder of lock files and of the model server's address; nothing in it outlives the processes."""
+        return self.data / "run"
+
+    @cached_property
+    def model_store(self) -> Path:
+        return self.models or self.data / "models"
+
+
+def load(**overrides: object) -> Settings:
+    """Read the environment once; `overrides` win. Raises SettingsError with the name of the bad setting."""
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "GROUNDWORK_" + "_".join(str(part) for part in first["loc"]).upper()
+        reason = str(first["msg"]).removeprefix("Value error, ")
+        raise SettingsError(f"{name}: {reason}.") from error

@@ -1,0 +1,103 @@
+"""The database: one engine, short transactions that say whether they write, and errors in our own words."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pysqlite3
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.orm import Session
+
+from core.errors import GroundworkError, StorageBusy, StorageError, StorageFull
+
+# The WAL-reset bug can corrupt a database that two connections write to; it is fixed from this version on.
+OLDEST_SQLITE = (3, 51, 3)
+BUSY_SECONDS = 10
+PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF", "cell_size_check=ON")
+
+
+class Database:
+    """A SQLite file. `read` and `write` give a session that commits on success and rolls back on error.
+
+    Keep transactions short and never call a model, a parser or the network inside one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if pysqlite3.sqlite_version_info < OLDEST_SQLITE:
+            wanted = ".".join(map(str, OLDEST_SQLITE))
+            raise StorageError(f"SQLite {pysqlite3.sqlite_version} can damage databases; install pysqlite3 with SQLite {wanted} or newer.")
+        self.engine = connect(path)
+        self._reader = self.engine.execution_options(write=False)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session on one consistent snapshot. Raises StorageError."""
+        with translated(self.path), Session(self._reader, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A session that holds the write lock from its first statement. Raises StorageError."""
+        with translated(self.path), Session(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def connect(path: Path, *, foreign_keys: bool = True) -> Engine:
+    """An engine for the file. Migrations ask for one without foreign keys, because rewriting a table drops it."""
+    engine = create_engine(f"sqlite:///{path}", module=pysqlite3, connect_args={"timeout": BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves, below
+        for pragma in PRAGMAS:
+            if foreign_keys or not pragma.startswith("foreign_keys"):
+                connection.execute("PRAGMA " + pragma)
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("write", True)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn what SQLite and the system say about a full, locked or broken disk into sentences for people."""
+    try:
+        yield
+    except GroundworkError:
+        raise
+    except OperationalError as error:
+        raise _storage_error(str(error.orig), path) from error
+    except DatabaseError as error:
+        if "malformed" in str(error.orig) or "not a database" in str(error.orig):
+            raise StorageError(f"The database {path} is damaged. Restore it from a backup; it was not changed.") from error
+        raise
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise _full(path) from error
+        raise
+
+
+def _storage_error(reason: str, path: Path) -> StorageError:
+    if "locked" in reason or "busy" in reason:
+        return StorageBusy(f"The database is busy: another program has held it for {BUSY_SECONDS} s. Try again.")
+    if "full" in reason or "disk I/O error" in reason:  # SQLite says the latter for a failed write too
+        return _full(path)
+    if "readonly" in reason or "unable to open" in reason:
+        return StorageError(f"The folder {path.parent} cannot be written to. Check its owner and permissions.")
+    return StorageError(f"The database cannot do this: {reason}.")
+
+
+def _full(path: Path) -> StorageFull:
+    return StorageFull(f"The disk of {path.parent} is full. Free some space and try again; nothing was lost.")
