@@ -139,3 +139,15 @@ class Cancelled(ModelError):
     """Somebody pressed Stop, or the connection is gone."""
 
     status = 499
+
+
+def from_code(code: str, message: str) -> GroundworkError:
+    """The error that another process named; a ModelError when the name is not one of ours."""
+    return _kinds(GroundworkError).get(code, ModelError)(message)
+
+
+def _kinds(kind: type[GroundworkError]) -> dict[str, type[GroundworkError]]:
+    found = {kind("").code: kind}
+    for narrower in kind.__subclasses__():
+        found |= _kinds(narrower)
+    return found

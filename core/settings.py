@@ -21,7 +21,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="GROUNDWORK_", extra="ignore", frozen=True)
 
     data: Path = Field(ROOT / "data", description="Folder of the database, files, index and models.")
-    models: Path | None = Field(None, description="Model store; several installations may share it. Default: <data>/models.")
+    models: Path | None = Field(
+        None, description="Model store; several installations may share it. Default: <data>/models."
+    )
     host: str = Field("127.0.0.1", description="Address to listen on; only loopback until there is a sign-in.")
     port: int = Field(8501, ge=1, le=65535, description="Port of the web application.")
 

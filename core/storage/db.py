@@ -18,7 +18,13 @@ from core.errors import GroundworkError, StorageBusy, StorageError, StorageFull
 # The WAL-reset bug can corrupt a database that two connections write to; it is fixed from this version on.
 OLDEST_SQLITE = (3, 51, 3)
 BUSY_SECONDS = 10
-PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF", "cell_size_check=ON")
+PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    "trusted_schema=OFF",
+    "cell_size_check=ON",
+)
 
 
 class Database:
@@ -30,8 +36,9 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         if pysqlite3.sqlite_version_info < OLDEST_SQLITE:
-            wanted = ".".join(map(str, OLDEST_SQLITE))
-            raise StorageError(f"SQLite {pysqlite3.sqlite_version} can damage databases; install pysqlite3 with SQLite {wanted} or newer.")
+            raise StorageError(
+                f"SQLite {pysqlite3.sqlite_version} can damage databases: install the pysqlite3 of requirements.txt."
+            )
         self.engine = connect(path)
         self._reader = self.engine.execution_options(write=False)
 
@@ -81,7 +88,9 @@ def translated(path: Path) -> Iterator[None]:
         raise _storage_error(str(error.orig), path) from error
     except DatabaseError as error:
         if "malformed" in str(error.orig) or "not a database" in str(error.orig):
-            raise StorageError(f"The database {path} is damaged. Restore it from a backup; it was not changed.") from error
+            raise StorageError(
+                f"The database {path} is damaged. Restore it from a backup; it was not changed."
+            ) from error
         raise
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):

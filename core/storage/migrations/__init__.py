@@ -43,7 +43,9 @@ def _upgrade(path: Path) -> None:
                     "start the newer version, or choose another folder with GROUNDWORK_DATA."
                 )
             if existed and current is None and _has_tables(connection):
-                raise StorageError(f"{path} is not a Groundwork database. It was not changed: choose another folder with GROUNDWORK_DATA.")
+                raise StorageError(
+                    f"{path} is not a Groundwork database and was not changed. Choose another folder with GROUNDWORK_DATA."
+                )
         if existed and current is not None:
             _backup(path, current)
         with engine.connect() as connection:
@@ -51,7 +53,9 @@ def _upgrade(path: Path) -> None:
             command.upgrade(config, "head")
             broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
             if broken:
-                raise StorageError(f"The migration of {path} left {len(broken)} broken references; the backup beside it is whole.")
+                raise StorageError(
+                    f"The migration of {path} left {len(broken)} broken references; the backup beside it is whole."
+                )
     finally:
         engine.dispose()
 

@@ -48,9 +48,7 @@ def upgrade() -> None:
         sa.Column("owner_id", sa.String(length=32), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("created_at", sa.DateTime(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["owner_id"], ["users.id"], name=op.f("fk_collections_owner_id"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["owner_id"], ["users.id"], name=op.f("fk_collections_owner_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_collections")),
         sa.UniqueConstraint("owner_id", "name", name=op.f("uq_collections_owner_id_name")),
     )
@@ -68,9 +66,7 @@ def upgrade() -> None:
         sa.Column("receipt", sa.JSON(), nullable=False),
         sa.Column("created_at", sa.DateTime(), nullable=False),
         sa.Column("ready_at", sa.DateTime(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["owner_id"], ["users.id"], name=op.f("fk_documents_owner_id"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["owner_id"], ["users.id"], name=op.f("fk_documents_owner_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_documents")),
         sa.UniqueConstraint("owner_id", "sha256", name=op.f("uq_documents_owner_id_sha256")),
     )
@@ -110,9 +106,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("collection_id", "document_id", name=op.f("pk_collection_documents")),
     )
-    op.create_index(
-        op.f("ix_collection_documents_document_id"), "collection_documents", ["document_id"], unique=False
-    )
+    op.create_index(op.f("ix_collection_documents_document_id"), "collection_documents", ["document_id"], unique=False)
     op.create_table(
         "document_texts",
         sa.Column("document_id", sa.String(length=32), nullable=False),
@@ -145,9 +139,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["document_id"], ["documents.id"], name=op.f("fk_jobs_document_id"), ondelete="CASCADE"
         ),
-        sa.ForeignKeyConstraint(
-            ["owner_id"], ["users.id"], name=op.f("fk_jobs_owner_id"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["owner_id"], ["users.id"], name=op.f("fk_jobs_owner_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
     )
     op.create_index(op.f("ix_jobs_document_id"), "jobs", ["document_id"], unique=False)
@@ -158,9 +150,7 @@ def upgrade() -> None:
         sa.Column("embedder", sa.String(length=200), nullable=False),
         sa.Column("dimension", sa.Integer(), nullable=False),
         sa.Column("data", sa.LargeBinary(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["chunk_id"], ["chunks.id"], name=op.f("fk_vectors_chunk_id"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["chunk_id"], ["chunks.id"], name=op.f("fk_vectors_chunk_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("chunk_id", name=op.f("pk_vectors")),
     )
     for statement in STATEMENTS:

@@ -49,9 +49,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["author_id"], ["users.id"], name=op.f("fk_publications_author_id"), ondelete="SET NULL"
         ),
-        sa.ForeignKeyConstraint(
-            ["prompt"], ["prompts.name"], name=op.f("fk_publications_prompt"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["prompt"], ["prompts.name"], name=op.f("fk_publications_prompt"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_publications")),
     )
     op.create_table(
@@ -74,9 +72,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["document_id"], ["documents.id"], name=op.f("fk_conversations_document_id"), ondelete="SET NULL"
         ),
-        sa.ForeignKeyConstraint(
-            ["owner_id"], ["users.id"], name=op.f("fk_conversations_owner_id"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["owner_id"], ["users.id"], name=op.f("fk_conversations_owner_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_conversations")),
     )
     op.create_index(
@@ -121,9 +117,7 @@ def upgrade() -> None:
             name=op.f("fk_messages_conversation_id"),
             ondelete="CASCADE",
         ),
-        sa.ForeignKeyConstraint(
-            ["parent_id"], ["messages.id"], name=op.f("fk_messages_parent_id"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["parent_id"], ["messages.id"], name=op.f("fk_messages_parent_id"), ondelete="CASCADE"),
         sa.ForeignKeyConstraint(
             ["pipeline_id"], ["pipelines.id"], name=op.f("fk_messages_pipeline_id"), ondelete="SET NULL"
         ),
@@ -172,9 +166,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["reviewed_by"], ["users.id"], name=op.f("fk_feedback_reviewed_by"), ondelete="SET NULL"
         ),
-        sa.ForeignKeyConstraint(
-            ["user_id"], ["users.id"], name=op.f("fk_feedback_user_id"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_feedback_user_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_feedback")),
         sa.UniqueConstraint("message_id", "user_id", name=op.f("uq_feedback_message_id_user_id")),
     )
@@ -209,12 +201,8 @@ def upgrade() -> None:
         sa.Column("usage", sa.JSON(), nullable=False),
         sa.Column("ledger", sa.JSON(), nullable=False),
         sa.Column("created_at", sa.DateTime(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["message_id"], ["messages.id"], name=op.f("fk_traces_message_id"), ondelete="CASCADE"
-        ),
-        sa.ForeignKeyConstraint(
-            ["owner_id"], ["users.id"], name=op.f("fk_traces_owner_id"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["message_id"], ["messages.id"], name=op.f("fk_traces_message_id"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["owner_id"], ["users.id"], name=op.f("fk_traces_owner_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("message_id", name=op.f("pk_traces")),
     )
     for statement in STATEMENTS:

@@ -1,0 +1,267 @@
+"""The one client that everybody uses to reach a model: OpenAI protocol, typed results, errors in our own words."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import numpy as np
+import openai
+from numpy.typing import NDArray
+from openai.types.chat import ChatCompletionChunk
+
+from core.errors import Cancelled, ModelBusy, ModelError, ModelUnavailable, from_code
+from core.types import ChatMessage, GenerationChunk, GenerationOptions, Usage
+
+CONNECT_SECONDS = 3.0
+# The server sends something at least while it reads the prompt; a silence this long means that it hangs.
+SILENCE_SECONDS = 600.0
+STARTING = "The model is still starting. Try again in a few seconds."
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the model server listens, as it wrote it down after binding."""
+
+    port: int
+    secret: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """`status` is ok, loading or error; `error` is a sentence for people."""
+
+    id: str
+    status: str
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStatus:
+    """How the model server is; status `down` when it cannot be reached."""
+
+    status: str
+    chat: ModelStatus
+    embedder: ModelStatus
+    waiting: int = 0
+    running: int = 0
+    pid: int = 0
+
+
+DOWN = ServerStatus("down", ModelStatus("", "down"), ModelStatus("", "down"))
+
+
+class ModelClient:
+    """Finds the model server through `<data>/run/model-server.json`, again after every restart. Thread-safe."""
+
+    def __init__(self, run: Path) -> None:
+        self._file = run / "model-server.json"
+        self._lock = threading.Lock()
+        self._address: Address | None = None
+        self._http: httpx2.Client | None = None
+        self._openai: openai.OpenAI | None = None
+
+    def chat(
+        self, messages: Sequence[ChatMessage], options: GenerationOptions, cancel: threading.Event
+    ) -> Iterator[GenerationChunk]:
+        """Stream an answer. Raises Cancelled once `cancel` is set, also while the prompt is being read."""
+        extra = {
+            "return_progress": True,
+            "priority": options.priority,
+            "cache_prompt": options.cache_prompt,
+        }
+        with _translated(cancel), self._connected() as (api, _):
+            stream = api.chat.completions.create(  # type: ignore[call-overload]
+                model="",
+                messages=[{"role": message.role, "content": message.content} for message in messages],
+                max_tokens=options.max_tokens,
+                temperature=options.temperature,
+                top_p=options.top_p,
+                seed=options.seed,
+                stop=list(options.stop) or None,
+                stream=True,
+                stream_options={"include_usage": True},
+                extra_body=extra,
+            )
+            with stream, _hang_up(stream.response, cancel):
+                for chunk in stream:
+                    if cancel.is_set():
+                        raise Cancelled("Stopped.")
+                    yield _generation_chunk(chunk)
+
+    def embed(self, texts: Sequence[str], *, priority: str) -> NDArray[np.float32]:
+        """Vectors of length 1, float32, shape (len(texts), dimension). `priority` is query or ingest."""
+        with _translated(None), self._connected() as (api, _):
+            result = api.embeddings.create(model="", input=list(texts), extra_body={"priority": priority})
+            return np.array([item.embedding for item in result.data], dtype=np.float32)
+
+    def count(self, contents: Sequence[str]) -> list[int]:
+        """Tokens of each text, as the engine counts them, without the template around it."""
+        counts: list[int] = self._post("/tokenize", {"contents": list(contents)})["counts"]
+        return counts
+
+    def count_messages(self, messages: Sequence[ChatMessage]) -> int:
+        """Tokens of the whole prompt, template included."""
+        body = {"messages": [{"role": m.role, "content": m.content} for m in messages]}
+        return int(self._post("/tokenize", body)["count"])
+
+    def load(self, model_id: str) -> None:
+        """Ask the server to change its chat model; `status` tells when it is done."""
+        self._post("/models/load", {"id": model_id})
+
+    def context_tokens(self) -> int:
+        """Tokens that one prompt and its answer may have together."""
+        with _translated(None), self._connected() as (_, http):
+            reply = http.get("/v1/models")
+            _raise_for(reply)
+            return next((int(m["context_length"]) for m in reply.json()["data"] if m["role"] == "chat"), 0)
+
+    def status(self) -> ServerStatus:
+        """Never raises: an unreachable server is a status too."""
+        try:
+            with self._connected() as (_, http):
+                body = http.get("/healthz", timeout=CONNECT_SECONDS).json()
+        except (httpx2.HTTPError, ModelUnavailable, ValueError):
+            return DOWN
+        chat, embedder, queue = body["chat"], body["embedder"], body["queue"]
+        return ServerStatus(
+            body["status"],
+            ModelStatus(chat["id"], chat["status"], chat.get("error") or ""),
+            ModelStatus(embedder["id"], embedder["status"], embedder.get("error") or ""),
+            queue["waiting"],
+            queue["running"],
+            body["pid"],
+        )
+
+    def close(self) -> None:
+        with self._lock:
+            if self._http:
+                self._http.close()
+            self._http = self._openai = self._address = None
+
+    def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        with _translated(None), self._connected() as (_, http):
+            reply = http.post(path, json=body)
+            _raise_for(reply)
+            return dict(reply.json())
+
+    @contextmanager
+    def _connected(self) -> Iterator[tuple[openai.OpenAI, httpx2.Client]]:
+        address = self._read_address()
+        with self._lock:
+            if address != self._address or self._http is None or self._openai is None:
+                url = f"http://127.0.0.1:{address.port}"
+                self._http = httpx2.Client(
+                    base_url=url,
+                    headers={"Authorization": f"Bearer {address.secret}"},
+                    timeout=httpx2.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS),
+                    trust_env=False,  # a proxy has no business between two processes of one machine
+                )
+                self._openai = openai.OpenAI(
+                    base_url=url + "/v1", api_key=address.secret, http_client=self._http, max_retries=0
+                )
+                self._address = address
+            api, http = self._openai, self._http
+        yield api, http
+
+    def _read_address(self) -> Address:
+        try:
+            body = json.loads(self._file.read_text())
+            return Address(body["port"], body["secret"], body["pid"])
+        except (OSError, ValueError, KeyError) as error:
+            raise ModelUnavailable(STARTING) from error
+
+
+@contextmanager
+def _translated(cancel: threading.Event | None) -> Iterator[None]:
+    """Our own errors for everything that the protocol, the library and the network can say."""
+    try:
+        yield
+    except openai.APIStatusError as error:
+        raise _from_body(error.body, error.response.headers.get("retry-after")) from error
+    except (openai.APIConnectionError, httpx2.TransportError) as error:
+        if cancel is not None and cancel.is_set():
+            raise Cancelled("Stopped.") from error
+        raise ModelUnavailable("The model server stopped or is restarting. Try again in a few seconds.") from error
+    except openai.APIError as error:
+        raise _from_body(error.body, None) from error
+
+
+def _raise_for(reply: httpx2.Response) -> None:
+    if reply.is_error:
+        try:
+            body = reply.json()
+        except ValueError:
+            body = None
+        raise _from_body(body, reply.headers.get("retry-after"))
+
+
+def _from_body(body: object, retry_after: str | None) -> ModelError:
+    detail = body.get("error", body) if isinstance(body, dict) else {}
+    detail = detail if isinstance(detail, dict) else {}
+    message = str(detail.get("message") or "The model server answered with an error that it did not explain.")
+    error = from_code(str(detail.get("code")), message)
+    if isinstance(error, ModelBusy) and retry_after:
+        error.retry_after = float(retry_after)
+    return error if isinstance(error, ModelError) else ModelError(message)
+
+
+@contextmanager
+def _hang_up(response: httpx2.Response, cancel: threading.Event) -> Iterator[None]:
+    """Shut the connection down as soon as `cancel` is set: closing it from here would not wake the reader."""
+    finished = threading.Event()
+
+    def watch() -> None:
+        while not finished.is_set():
+            if cancel.wait(0.05):
+                connection = response.extensions["network_stream"].get_extra_info("socket")
+                try:
+                    connection.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    return  # the answer ended at the same moment
+                return
+
+    watcher = threading.Thread(target=watch, name="cancel-watch", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        finished.set()
+
+
+def _generation_chunk(chunk: ChatCompletionChunk) -> GenerationChunk:
+    extra = chunk.model_extra or {}
+    progress = extra.get("prompt_progress") or {}
+    choice = chunk.choices[0] if chunk.choices else None
+    return GenerationChunk(
+        text=(choice.delta.content or "") if choice and choice.delta else "",
+        queue_position=extra.get("queue_position"),
+        read_tokens=progress.get("processed"),
+        prompt_tokens=progress.get("total"),
+        finish_reason=choice.finish_reason if choice else None,
+        usage=_usage(chunk, extra.get("timings") or {}),
+    )
+
+
+def _usage(chunk: ChatCompletionChunk, timings: dict[str, float]) -> Usage | None:
+    if chunk.usage is None:
+        return None
+    details = chunk.usage.prompt_tokens_details
+    first = timings.get("queue_ms", 0) + timings.get("first_token_ms", 0)
+    total = timings.get("queue_ms", 0) + timings.get("prompt_ms", 0) + timings.get("generation_ms", 0)
+    return Usage(
+        prompt_tokens=chunk.usage.prompt_tokens,
+        cached_tokens=(details.cached_tokens or 0) if details else 0,
+        completion_tokens=chunk.usage.completion_tokens,
+        queue_seconds=timings.get("queue_ms", 0) / 1000,
+        first_token_seconds=first / 1000,
+        total_seconds=total / 1000,
+    )

@@ -1,0 +1,223 @@
+"""Chunks and vectors as rows. Every change of the set of vectors raises the generation in the same transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import ColumnElement, delete, func, insert, select, update
+from sqlalchemy.orm import Session
+
+from core.errors import Conflict
+from core.storage.db import Database
+from core.storage.tables import (
+    ChunkRow,
+    CollectionDocumentRow,
+    DocumentRow,
+    DocumentTextRow,
+    IndexStateRow,
+    VectorRow,
+    now,
+)
+from core.types import Chunk, Document, DocumentStatus, Scope
+
+Vectors = NDArray[np.float32]
+EMPTY: Vectors = np.zeros((0, 0), dtype=np.float32)
+FOUND = (DocumentStatus.searchable.value, DocumentStatus.ready.value)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredChunk:
+    """A chunk and what is needed to show it."""
+
+    id: int
+    document_id: str
+    document_title: str
+    text: str
+    start: int
+    end: int
+    page: int | None
+    heading: str
+
+
+@dataclass(frozen=True, slots=True)
+class VectorChanges:
+    """From one snapshot: chunk ids to add with their vectors (row by row), and chunk ids to remove."""
+
+    generation: int
+    added: NDArray[np.int64]
+    vectors: Vectors
+    removed: NDArray[np.int64]
+
+
+class ChunkStore:
+    """What the ingest worker writes and retrieval reads."""
+
+    def __init__(self, db: Database) -> None:
+        self.db = db
+
+    def save_text(self, document_id: str, document: Document, chunks: Sequence[Chunk], receipt: dict[str, Any]) -> None:
+        """Store text and chunks in one transaction; from its end on the document is found by keyword.
+
+        Replaces what an earlier attempt left. Raises Conflict when the document was deleted meanwhile.
+        """
+        with self.db.write() as session:
+            row = _existing(session, document_id)
+            session.execute(delete(ChunkRow).where(ChunkRow.document_id == document_id))
+            session.execute(delete(DocumentTextRow).where(DocumentTextRow.document_id == document_id))
+            session.add(
+                DocumentTextRow(
+                    document_id=document_id,
+                    text=document.text,
+                    pages=[[page.number, page.start, page.end, page.label] for page in document.pages],
+                    headings=[[heading.level, heading.title, heading.start] for heading in document.headings],
+                )
+            )
+            rows = [
+                {
+                    "document_id": document_id,
+                    "position": c.position,
+                    "start": c.start,
+                    "end": c.end,
+                    "page": c.page,
+                    "heading": c.heading,
+                    "text": c.text,
+                }
+                for c in chunks
+            ]
+            if rows:
+                session.execute(insert(ChunkRow), rows)
+            row.title, row.media_type = document.title[:400], document.media_type
+            row.status, row.error, row.receipt = DocumentStatus.searchable.value, "", receipt
+            raise_generation(session)
+
+    def unembedded(self, document_id: str, embedder: str) -> list[tuple[int, str]]:
+        """Ids and texts (under their heading) of the chunks that have no vector of this embedder yet."""
+        query = (
+            select(ChunkRow.id, ChunkRow.heading, ChunkRow.text)
+            .outerjoin(VectorRow, (VectorRow.chunk_id == ChunkRow.id) & (VectorRow.embedder == embedder))
+            .where(ChunkRow.document_id == document_id, VectorRow.chunk_id.is_(None))
+            .order_by(ChunkRow.position)
+        )
+        with self.db.read() as session:
+            return [(id, f"{heading}\n{text}" if heading else text) for id, heading, text in session.execute(query)]
+
+    def save_vectors(
+        self,
+        document_id: str,
+        embedder: str,
+        chunk_ids: Sequence[int],
+        vectors: Vectors,
+        receipt: dict[str, Any],
+    ) -> None:
+        """Store all vectors of a document and mark it ready, in one transaction.
+
+        `vectors` is float32 of shape (len(chunk_ids), dimension), rows of length 1. Raises Conflict when the
+        document or its chunks have changed meanwhile.
+        """
+        with self.db.write() as session:
+            row = _existing(session, document_id)
+            expected = session.scalar(
+                select(func.count()).select_from(ChunkRow).where(ChunkRow.document_id == document_id)
+            )
+            known = set(session.scalars(select(ChunkRow.id).where(ChunkRow.document_id == document_id)))
+            if expected != len(chunk_ids) or known != set(chunk_ids):
+                raise Conflict("The document changed while it was being embedded.")
+            session.execute(
+                delete(VectorRow).where(
+                    VectorRow.chunk_id.in_(select(ChunkRow.id).where(ChunkRow.document_id == document_id))
+                )
+            )
+            data = np.ascontiguousarray(vectors, dtype="<f4")
+            rows = [
+                {"chunk_id": id, "embedder": embedder, "dimension": data.shape[1], "data": vector.tobytes()}
+                for id, vector in zip(chunk_ids, data, strict=True)
+            ]
+            if rows:
+                session.execute(insert(VectorRow), rows)
+            row.status, row.ready_at, row.receipt = DocumentStatus.ready.value, now(), receipt
+            raise_generation(session)
+
+    def generation(self) -> int:
+        with self.db.read() as session:
+            return _generation(session)
+
+    def changes(self, embedder: str, known: NDArray[np.int64]) -> VectorChanges:
+        """What an index over the chunk ids `known` lacks and holds too much, seen in one snapshot."""
+        with self.db.read() as session:
+            generation = _generation(session)
+            stored = np.fromiter(
+                session.scalars(select(VectorRow.chunk_id).where(VectorRow.embedder == embedder)), dtype=np.int64
+            )
+            added = np.setdiff1d(stored, known)
+            blocks = [
+                session.execute(
+                    select(VectorRow.chunk_id, VectorRow.data)
+                    .where(VectorRow.chunk_id.in_([int(id) for id in part]))
+                    .order_by(VectorRow.chunk_id)
+                ).all()
+                for part in np.array_split(added, len(added) // 5000 + 1)
+            ]
+        data = b"".join(data for block in blocks for _, data in block)
+        vectors = np.frombuffer(data, dtype="<f4").reshape(len(added), -1) if len(added) else EMPTY
+        return VectorChanges(generation, added, vectors, np.setdiff1d(known, stored))
+
+    def chunk_ids(self, scope: Scope) -> NDArray[np.int64]:
+        """The ids of all chunks that the scope may see."""
+        query = select(ChunkRow.id).join(DocumentRow, DocumentRow.id == ChunkRow.document_id).where(*visible(scope))
+        with self.db.read() as session:
+            return np.fromiter(session.scalars(query), dtype=np.int64)
+
+    def load(self, chunk_ids: Sequence[int], scope: Scope) -> dict[int, StoredChunk]:
+        """The chunks among these that the scope may see: a stale index never shows a deleted or foreign one."""
+        query = (
+            select(ChunkRow, DocumentRow.title, DocumentRow.name)
+            .join(DocumentRow, DocumentRow.id == ChunkRow.document_id)
+            .where(ChunkRow.id.in_(chunk_ids), *visible(scope))
+        )
+        with self.db.read() as session:
+            return {
+                row.id: StoredChunk(
+                    row.id,
+                    row.document_id,
+                    title or name,
+                    row.text,
+                    row.start,
+                    row.end,
+                    row.page,
+                    row.heading,
+                )
+                for row, title, name in session.execute(query)
+            }
+
+
+def visible(scope: Scope) -> list[ColumnElement[bool]]:
+    """The conditions on `documents` that a scope means; permission is part of the query, not of its result."""
+    conditions = [DocumentRow.owner_id == scope.owner_id, DocumentRow.status.in_(FOUND)]
+    if scope.collection_id is not None:
+        members = select(CollectionDocumentRow.document_id).where(
+            CollectionDocumentRow.collection_id == scope.collection_id
+        )
+        conditions.append(DocumentRow.id.in_(members))
+    if scope.document_ids:
+        conditions.append(DocumentRow.id.in_(scope.document_ids))
+    return conditions
+
+
+def raise_generation(session: Session) -> None:
+    """Tell every index that the set of vectors has changed; call it in the transaction that changes it."""
+    session.execute(update(IndexStateRow).values(generation=IndexStateRow.generation + 1))
+
+
+def _generation(session: Session) -> int:
+    return session.scalars(select(IndexStateRow.generation)).one()
+
+
+def _existing(session: Session, document_id: str) -> DocumentRow:
+    row = session.get(DocumentRow, document_id)
+    if row is None:
+        raise Conflict("The document was deleted meanwhile.")
+    return row

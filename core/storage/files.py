@@ -1,0 +1,90 @@
+"""Uploaded bytes, stored once under the hash of their content."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+from uuid import uuid4
+
+from core.errors import BadUpload
+from core.storage.db import translated
+
+BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """Where the bytes are; `size` in bytes."""
+
+    sha256: str
+    size: int
+
+
+class FileStore:
+    """A folder of files named by their SHA-256. Names that people give never become paths."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, sha256: str) -> Path:
+        """The file with this content. The only place that joins a path out of data."""
+        if len(sha256) != 64 or not all(c in "0123456789abcdef" for c in sha256):
+            raise ValueError("not a SHA-256")
+        return self.folder / sha256
+
+    def put(self, source: BinaryIO, *, name: str, limit: int) -> StoredFile:
+        """Copy, hash and sync; the final name appears only when the bytes are safe.
+
+        Raises BadUpload when there are more than `limit` bytes or none, StorageFull.
+        """
+        with translated(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            draft = self.folder / f".{uuid4().hex}.tmp"
+            try:
+                stored = self._write(source, draft, name, limit)
+                os.replace(draft, self.path(stored.sha256))
+                _sync(self.folder)
+                return stored
+            finally:
+                draft.unlink(missing_ok=True)
+
+    def _write(self, source: BinaryIO, draft: Path, name: str, limit: int) -> StoredFile:
+        digest, size = hashlib.sha256(), 0
+        with draft.open("xb") as file:
+            while block := source.read(BLOCK):
+                size += len(block)
+                if size > limit:
+                    raise BadUpload(f"{name} is larger than {limit >> 20} MB. Split it, or upload the part you need.")
+                digest.update(block)
+                file.write(block)
+            if size == 0:
+                raise BadUpload(f"{name} is empty. Choose a file that has content.")
+            file.flush()
+            os.fsync(file.fileno())
+        return StoredFile(digest.hexdigest(), size)
+
+    def remove(self, sha256: str) -> None:
+        self.path(sha256).unlink(missing_ok=True)
+
+    def stored(self) -> Iterator[str]:
+        """The hashes of all files that are complete."""
+        if self.folder.is_dir():
+            yield from (entry.name for entry in self.folder.iterdir() if not entry.name.startswith("."))
+
+    def drafts(self, *, older_than: float) -> list[Path]:
+        """Unfinished files whose writer is gone: not touched since `older_than`, in seconds since the epoch."""
+        found = self.folder.glob(".*.tmp") if self.folder.is_dir() else ()
+        return [draft for draft in found if draft.stat().st_mtime < older_than]
+
+
+def _sync(folder: Path) -> None:
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,56 @@
+"""The tables. Everything that belongs to somebody names its owner; every citation names its place in a text."""
+
+from core.storage.tables.base import Base, UtcTime, new_id, now
+from core.storage.tables.conversations import (
+    CitationRow,
+    ConversationRow,
+    FeedbackRow,
+    MessageRow,
+    PassageRow,
+    TraceRow,
+)
+from core.storage.tables.documents import (
+    ChunkRow,
+    CollectionDocumentRow,
+    CollectionRow,
+    DocumentRow,
+    DocumentTextRow,
+    IndexStateRow,
+    JobRow,
+    PreferenceRow,
+    UserRow,
+    VectorRow,
+)
+from core.storage.tables.prompts import (
+    PipelineRow,
+    PromptRow,
+    PromptVersionRow,
+    PublicationRow,
+)
+
+__all__ = [
+    "Base",
+    "ChunkRow",
+    "CitationRow",
+    "CollectionDocumentRow",
+    "CollectionRow",
+    "ConversationRow",
+    "DocumentRow",
+    "DocumentTextRow",
+    "FeedbackRow",
+    "IndexStateRow",
+    "JobRow",
+    "MessageRow",
+    "PassageRow",
+    "PipelineRow",
+    "PreferenceRow",
+    "PromptRow",
+    "PromptVersionRow",
+    "PublicationRow",
+    "TraceRow",
+    "UserRow",
+    "UtcTime",
+    "VectorRow",
+    "new_id",
+    "now",
+]
