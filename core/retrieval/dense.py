@@ -49,7 +49,7 @@ class DenseIndex:
                 return []
             allowed = self._allowed(scope)
             selector = faiss.IDSelectorBitmap(len(allowed) * 8, faiss.swig_ptr(allowed))
-            scores, ids = self._index.search(vector[None, :], k, params=faiss.SearchParameters(sel=selector))
+            scores, ids = self._index.search(vector[None, :], k, params=faiss.SearchParameters(sel=selector))  # type: ignore[call-arg]
         return [(int(id), float(score)) for id, score in zip(ids[0], scores[0], strict=True) if id >= 0]
 
     def warm(self) -> int:
@@ -81,7 +81,7 @@ class DenseIndex:
             self._index, self._ids = None, NOTHING
         changes = self.store.changes(self.embedder, self._ids)
         if len(changes.removed) and self._index is not None:
-            self._index.remove_ids(changes.removed)
+            self._index.remove_ids(changes.removed)  # type: ignore[arg-type]
         if len(changes.added):
             if self._index is None or self._index.d != changes.vectors.shape[1]:
                 self._index = faiss.IndexIDMap2(faiss.IndexFlatIP(changes.vectors.shape[1]))
@@ -123,4 +123,6 @@ def read(path: Path) -> tuple[faiss.IndexIDMap2 | None, int]:
             log.warning("the index file is damaged and is rebuilt from the database")
         return None, -1
     index = faiss.downcast_index(faiss.deserialize_index(np.frombuffer(body, dtype="uint8")))
-    return index, struct.unpack("<q", stamp)[0]
+    if not isinstance(index, faiss.IndexIDMap2):
+        return None, -1
+    return index, int(struct.unpack("<q", stamp)[0])

@@ -44,7 +44,7 @@ def _upgrade(path: Path) -> None:
                 )
             if existed and current is None and _has_tables(connection):
                 raise StorageError(
-                    f"{path} is not a Groundwork database and was not changed. Choose another folder with GROUNDWORK_DATA."
+                    f"{path} is not a database of Groundwork and was not changed. Set GROUNDWORK_DATA to another."
                 )
         if existed and current is not None:
             _backup(path, current)

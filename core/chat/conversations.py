@@ -1,0 +1,274 @@
+"""Conversations as trees: every question edited and every answer made anew is a branch, and none is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, delete, exists, func, select, update
+from sqlalchemy.orm import Session
+
+from core.errors import BadQuestion, NotFound
+from core.storage.db import Database
+from core.storage.tables import (
+    CitationRow,
+    CollectionRow,
+    ConversationRow,
+    DocumentRow,
+    DocumentTextRow,
+    FeedbackRow,
+    MessageRow,
+    PassageRow,
+    TraceRow,
+)
+from core.types import Citation, MessageState, Passage, Scope
+
+LONGEST_TITLE = 120
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationInfo:
+    """A conversation as lists show it, with the documents that it asks."""
+
+    id: str
+    title: str
+    collection_id: str | None
+    document_id: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """What a person said of an answer; thumb 1 is up, 0 is down."""
+
+    thumb: int
+    reasons: tuple[str, ...]
+    comment: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageView:
+    """A message with all that is shown beside it. `siblings` are the ids of its alternatives, itself included."""
+
+    id: int
+    parent_id: int | None
+    role: str
+    content: str
+    state: MessageState
+    error: str
+    query: str
+    created_at: datetime
+    siblings: tuple[int, ...]
+    citations: tuple[Citation, ...]
+    passages: tuple[Passage, ...]
+    rating: Rating | None
+    seconds: float | None
+
+
+class Conversations:
+    """The conversations of people; what is not the owner's does not exist for them."""
+
+    def __init__(self, db: Database) -> None:
+        self.db = db
+
+    def create(self, *, owner_id: str, collection_id: str | None = None, document_id: str | None = None) -> str:
+        with self.db.write() as session:
+            _check_scope(session, owner_id, collection_id, document_id)
+            row = ConversationRow(owner_id=owner_id, collection_id=collection_id, document_id=document_id)
+            session.add(row)
+            session.flush()
+            return row.id
+
+    def list_conversations(self, *, owner_id: str, search: str = "", limit: int = 200) -> list[ConversationInfo]:
+        """Those with at least one message, the newest first; `search` looks into titles and messages."""
+        said: ColumnElement[bool] = MessageRow.conversation_id == ConversationRow.id
+        query = select(ConversationRow).where(ConversationRow.owner_id == owner_id, exists().where(said))
+        if search.strip():
+            part = search.strip()
+            inside = exists().where(said, MessageRow.content.icontains(part, autoescape=True))
+            query = query.where(ConversationRow.title.icontains(part, autoescape=True) | inside)
+        with self.db.read() as session:
+            return [
+                _info(row) for row in session.scalars(query.order_by(ConversationRow.updated_at.desc()).limit(limit))
+            ]
+
+    def get(self, conversation_id: str, *, owner_id: str) -> ConversationInfo:
+        with self.db.read() as session:
+            return _info(owned(session, conversation_id, owner_id))
+
+    def scope(self, conversation_id: str, *, owner_id: str) -> Scope:
+        """Which documents the conversation asks."""
+        info = self.get(conversation_id, owner_id=owner_id)
+        return Scope(owner_id, info.collection_id, (info.document_id,) if info.document_id else ())
+
+    def set_scope(
+        self, conversation_id: str, *, owner_id: str, collection_id: str | None, document_id: str | None
+    ) -> None:
+        """Ask only one collection or one document from now on, or all documents again."""
+        with self.db.write() as session:
+            _check_scope(session, owner_id, collection_id, document_id)
+            row = owned(session, conversation_id, owner_id)
+            row.collection_id, row.document_id = collection_id, document_id
+
+    def rename(self, conversation_id: str, title: str, *, owner_id: str, by: str = "person") -> None:
+        """Give a title. A title that a person gave is not replaced by the model's."""
+        title = " ".join(title.split())[:LONGEST_TITLE]
+        if not title:
+            raise BadQuestion("A conversation needs a title.")
+        with self.db.write() as session:
+            row = owned(session, conversation_id, owner_id)
+            if by == "person" or row.titled_by != "person":
+                row.title, row.titled_by = title, by
+
+    def is_named(self, conversation_id: str, *, owner_id: str) -> bool:
+        """Whether a person or the model has given it a title already."""
+        with self.db.read() as session:
+            return bool(owned(session, conversation_id, owner_id).titled_by)
+
+    def delete(self, conversation_id: str, *, owner_id: str) -> None:
+        with self.db.write() as session:
+            row = owned(session, conversation_id, owner_id)
+            # Messages refer to each other; without this SQLite would cascade through them one level at a time.
+            session.execute(update(MessageRow).where(MessageRow.conversation_id == row.id).values(parent_id=None))
+            session.delete(row)
+
+    def thread(self, conversation_id: str, *, owner_id: str) -> list[MessageView]:
+        """The branch that is shown, from the first question to the newest message."""
+        with self.db.read() as session:
+            conversation = owned(session, conversation_id, owner_id)
+            rows = {
+                row.id: row
+                for row in session.scalars(select(MessageRow).where(MessageRow.conversation_id == conversation_id))
+            }
+            branch = path(rows, conversation.head_id)
+            return _views(session, rows, branch, owner_id)
+
+    def show_branch(self, conversation_id: str, message_id: int, *, owner_id: str) -> None:
+        """Show the branch through this message, down to its newest end."""
+        with self.db.write() as session:
+            conversation = owned(session, conversation_id, owner_id)
+            rows = session.scalars(select(MessageRow).where(MessageRow.conversation_id == conversation_id)).all()
+            if message_id not in {row.id for row in rows}:
+                raise NotFound("There is no such message.")
+            end = message_id
+            while children := [row.id for row in rows if row.parent_id == end]:
+                end = max(children)
+            conversation.head_id = end
+
+    def mark_interrupted(self) -> int:
+        """After a crash: answers that nobody is writing any more keep their text and say what happened."""
+        reason = "Groundwork stopped while this answer was being written."
+        with self.db.write() as session:
+            stale = session.scalars(select(MessageRow).where(MessageRow.state == MessageState.writing.value)).all()
+            for row in stale:
+                row.state, row.error = MessageState.interrupted.value, reason
+            return len(stale)
+
+    def delete_empty(self, *, owner_id: str, keep: str) -> None:
+        """Forget conversations that were opened and never used."""
+        empty = ~exists().where(MessageRow.conversation_id == ConversationRow.id)
+        with self.db.write() as session:
+            session.execute(
+                delete(ConversationRow).where(ConversationRow.owner_id == owner_id, ConversationRow.id != keep, empty)
+            )
+
+
+def owned(session: Session, conversation_id: str, owner_id: str) -> ConversationRow:
+    """The conversation, if it is the owner's. Raises NotFound."""
+    row = session.get(ConversationRow, conversation_id)
+    if row is None or row.owner_id != owner_id:
+        raise NotFound("There is no such conversation. It may have been deleted.")
+    return row
+
+
+def path(rows: dict[int, MessageRow], head: int | None) -> list[MessageRow]:
+    """The messages from the root to `head`."""
+    found: list[MessageRow] = []
+    while head is not None and head in rows:
+        found.append(rows[head])
+        head = rows[head].parent_id
+    return found[::-1]
+
+
+def _views(
+    session: Session, rows: dict[int, MessageRow], branch: Sequence[MessageRow], owner_id: str
+) -> list[MessageView]:
+    ids = [row.id for row in branch]
+    citations = _citations(session, ids)
+    passages = load_passages(session, ids)
+    said = select(FeedbackRow).where(FeedbackRow.message_id.in_(ids), FeedbackRow.user_id == owner_id)
+    ratings = {row.message_id: Rating(row.thumb, tuple(row.reasons), row.comment) for row in session.scalars(said)}
+    traces = {row.message_id: row for row in session.scalars(select(TraceRow).where(TraceRow.message_id.in_(ids)))}
+    siblings: dict[tuple[int | None, str], list[int]] = {}
+    for row in sorted(rows.values(), key=lambda row: row.id):
+        siblings.setdefault((row.parent_id, row.role), []).append(row.id)
+    return [
+        MessageView(
+            id=row.id,
+            parent_id=row.parent_id,
+            role=row.role,
+            content=row.content,
+            state=MessageState(row.state),
+            error=row.error,
+            query=row.query,
+            created_at=row.created_at,
+            siblings=tuple(siblings[row.parent_id, row.role]),
+            citations=tuple(citations.get(row.id, ())),
+            passages=tuple(passages.get(row.id, ())),
+            rating=ratings.get(row.id),
+            seconds=traces[row.id].usage.get("seconds") if row.id in traces else None,
+        )
+        for row in branch
+    ]
+
+
+def _citations(session: Session, message_ids: Sequence[int]) -> dict[int, list[Citation]]:
+    quote = func.substr(DocumentTextRow.text, CitationRow.start + 1, CitationRow.end - CitationRow.start)
+    query = (
+        select(CitationRow, quote)
+        .outerjoin(DocumentTextRow, DocumentTextRow.document_id == CitationRow.document_id)
+        .where(CitationRow.message_id.in_(message_ids))
+        .order_by(CitationRow.number, CitationRow.id)
+    )
+    found: dict[int, list[Citation]] = {}
+    for row, words in session.execute(query):
+        found.setdefault(row.message_id, []).append(
+            Citation(row.number, row.document_id or "", row.document_title, row.page, row.heading, words or "",
+                     row.start, row.end, row.support)
+        )  # fmt: skip
+    return found
+
+
+def load_passages(session: Session, message_ids: Sequence[int]) -> dict[int, list[Passage]]:
+    """The passages of answers; the text of a passage whose document is gone is empty."""
+    text = func.substr(DocumentTextRow.text, PassageRow.start + 1, PassageRow.end - PassageRow.start)
+    query = (
+        select(PassageRow, text)
+        .outerjoin(DocumentTextRow, DocumentTextRow.document_id == PassageRow.document_id)
+        .where(PassageRow.message_id.in_(message_ids))
+        .order_by(PassageRow.rank)
+    )
+    found: dict[int, list[Passage]] = {}
+    for row, words in session.execute(query):
+        found.setdefault(row.message_id, []).append(
+            Passage(0, row.document_id or "", row.document_title, words or "", row.start, row.end, row.page,
+                    row.heading, row.rank, row.score, row.dense_score, row.keyword_score)
+        )  # fmt: skip
+    return found
+
+
+def _check_scope(session: Session, owner_id: str, collection_id: str | None, document_id: str | None) -> None:
+    collection = session.get(CollectionRow, collection_id) if collection_id else None
+    document = session.get(DocumentRow, document_id) if document_id else None
+    if collection_id and (collection is None or collection.owner_id != owner_id):
+        raise NotFound("The collection to ask does not exist any more.")
+    if document_id and (document is None or document.owner_id != owner_id):
+        raise NotFound("The document to ask does not exist any more.")
+
+
+def _info(row: ConversationRow) -> ConversationInfo:
+    return ConversationInfo(
+        row.id, row.title, row.collection_id, row.document_id, row.created_at, row.updated_at
+    )  # fmt: skip

@@ -1,0 +1,53 @@
+"""Conversations get a title from the model once their first answer is there, when nobody else needs the model."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+from langchain_core.language_models.chat_models import BaseChatModel
+
+from core.chat.conversations import LONGEST_TITLE, Conversations
+from core.errors import GroundworkError
+from core.models.chat_model import EngineChatModel, to_langchain
+from core.prompts import Prompts, render
+from core.types import GenerationOptions
+
+log = logging.getLogger(__name__)
+
+TITLE_TOKENS = 24
+
+
+class Namer:
+    """Names conversations that have no title of their own."""
+
+    def __init__(self, conversations: Conversations, prompts: Prompts, model: BaseChatModel) -> None:
+        self.conversations = conversations
+        self.prompts = prompts
+        self.model = model
+        self.closing = threading.Event()
+
+    def name(self, conversation_id: str, owner_id: str) -> None:
+        """Ask the model for a title. A title is a nicety: failing at it is logged and nothing more."""
+        try:
+            if self.conversations.is_named(conversation_id, owner_id=owner_id):
+                return
+            thread = self.conversations.thread(conversation_id, owner_id=owner_id)
+            values = {"question": thread[0].content[:1000], "answer": thread[1].content[:500]}
+            prompt = to_langchain(render(self.prompts.published("title").text, values))
+            options = GenerationOptions(max_tokens=TITLE_TOKENS, priority="background")
+            own = isinstance(self.model, EngineChatModel)
+            extra: dict[str, Any] = {"options": options, "cancel": self.closing} if own else {}
+            title = tidy(str(self.model.invoke(prompt, **extra).content))
+            if title:
+                self.conversations.rename(conversation_id, title, owner_id=owner_id, by="model")
+        except GroundworkError as problem:
+            log.info("conversation %s keeps its first title: %s", conversation_id, problem)
+
+
+def tidy(text: str) -> str:
+    """The first line without the decoration that models like to put around titles."""
+    lines = [line.strip(" \t\"'“”*#.") for line in text.splitlines() if line.strip()]
+    title = lines[0].removeprefix("Title:").strip(" \"'") if lines else ""
+    return title if len(title) <= LONGEST_TITLE else ""

@@ -1,0 +1,218 @@
+"""A turn outlives its page: it runs in a thread of its own, stores as it goes, and anybody may follow it by its id."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+from core.chat.chain import AnswerChain, AnswerRequest
+from core.chat.conversations import Conversations
+from core.chat.records import TurnRecords, TurnResult
+from core.errors import Cancelled, Conflict, GroundworkError, ModelBusy
+from core.guard import clean_question
+from core.traces import Trace
+from core.types import (
+    Cited,
+    Condensed,
+    Done,
+    Event,
+    Failed,
+    MessageState,
+    Reading,
+    Retrieved,
+    Searching,
+    Token,
+    Waiting,
+)
+
+log = logging.getLogger(__name__)
+
+MOST_TURNS = 64
+SAVE_SECONDS = 1.0
+STOPPED = "You stopped this answer."
+CLOSED = "Groundwork was closed while this answer was being written."
+
+
+@dataclass
+class LiveTurn:
+    """A turn that runs now, or ended a moment ago. Pages and the API only read it, and may cancel it."""
+
+    conversation_id: str
+    message_id: int
+    events: list[Event] = field(default_factory=list)
+    text: str = ""
+    query: str = ""
+    active: bool = True
+    cancel: threading.Event = field(default_factory=threading.Event)
+    _changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def append(self, event: Event) -> None:
+        with self._changed:
+            self.events.append(event)
+            if isinstance(event, Token):
+                self.text += event.text
+            elif isinstance(event, Condensed):
+                self.query = event.query
+            self._changed.notify_all()
+
+    def end(self) -> None:
+        with self._changed:
+            self.active = False
+            self._changed.notify_all()
+
+    def wait(self, seen: int, timeout: float) -> int:
+        """Return the number of events once there are more than `seen`, the turn is over, or the time is up."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self.events) > seen or not self.active, timeout)
+            return len(self.events)
+
+    def ended(self, timeout: float) -> bool:
+        """Wait for the end; whether it came within the time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self.active, timeout)
+
+    def stage(self) -> str:
+        """What is being done now, in words for people."""
+        for event in reversed(self.events):
+            match event:
+                case Waiting(position):
+                    return f"Waiting for the model: place {position} in the queue"
+                case Reading(done, total) if done < total:
+                    return f"Reading: {done:,} of {total:,} tokens"
+                case Reading():
+                    return "Writing"
+                case Retrieved(passages):
+                    return f"Reading {len(passages)} passage{'' if len(passages) == 1 else 's'}"
+                case Searching():
+                    return "Searching your documents"
+                case _:
+                    continue
+        return "Thinking"
+
+
+class Turns:
+    """Starts turns and keeps those that are running."""
+
+    def __init__(
+        self,
+        chain: AnswerChain,
+        conversations: Conversations,
+        records: TurnRecords,
+        name_conversation: Callable[[str, str], None],
+    ) -> None:
+        self.chain = chain
+        self.conversations = conversations
+        self.records = records
+        self._name = name_conversation
+        self._live: dict[str, LiveTurn] = {}
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+
+    def ask(self, conversation_id: str, question: str, *, owner_id: str, instead_of: int | None = None) -> LiveTurn:
+        """Store a question and start its answer.
+
+        `instead_of` is the id of a question that this one replaces, as a branch beside it. Raises BadQuestion,
+        NotFound, Conflict while another answer of this conversation is being written, ModelBusy.
+        """
+        question = clean_question(question)
+        self._check_free(conversation_id)
+        ids = self.records.add_question(conversation_id, question, owner_id=owner_id, instead_of=instead_of)
+        return self._start(conversation_id, ids, owner_id)
+
+    def regenerate(self, conversation_id: str, message_id: int, *, owner_id: str) -> LiveTurn:
+        """Answer the question of this answer once more; the earlier answer stays as a branch."""
+        self._check_free(conversation_id)
+        ids = self.records.add_answer(conversation_id, message_id, owner_id=owner_id)
+        return self._start(conversation_id, ids, owner_id)
+
+    def active(self, conversation_id: str) -> LiveTurn | None:
+        turn = self._live.get(conversation_id)
+        return turn if turn and turn.active else None
+
+    def running(self) -> int:
+        return sum(turn.active for turn in list(self._live.values()))
+
+    def stop_all(self) -> None:
+        """End every turn; what is written so far is stored."""
+        self._closing.set()
+        for turn in list(self._live.values()):
+            turn.cancel.set()
+
+    def wait_idle(self, timeout: float) -> bool:
+        """Whether all turns have ended within the time."""
+        end = time.monotonic() + timeout
+        return all(turn.ended(max(0.0, end - time.monotonic())) for turn in list(self._live.values()))
+
+    def _check_free(self, conversation_id: str) -> None:
+        if self.active(conversation_id):
+            raise Conflict("An answer is still being written in this conversation. Stop it or wait for it.")
+        if self.running() >= MOST_TURNS:
+            raise ModelBusy(f"{MOST_TURNS} answers are being written already. Try again in a moment.")
+
+    def _start(self, conversation_id: str, message_id: int, owner_id: str) -> LiveTurn:
+        turn = LiveTurn(conversation_id, message_id)
+        with self._lock:
+            self._live = {id: other for id, other in self._live.items() if other.active}
+            self._live[conversation_id] = turn
+        threading.Thread(target=self._run, args=(turn, owner_id), name=f"turn-{message_id}", daemon=True).start()
+        return turn
+
+    def _run(self, turn: LiveTurn, owner_id: str) -> None:
+        threading.Thread(target=self._save_while_writing, args=(turn,), name="turn-save", daemon=True).start()
+        trace = Trace()
+        result = self._answer(turn, owner_id, trace)
+        try:
+            self.records.finish(turn.message_id, result, trace)
+        except GroundworkError as problem:  # a full disk: the answer stays on the screen, and the page says so
+            log.warning("answer %s could not be stored: %s", turn.message_id, problem)
+            turn.append(Failed(str(problem), problem.code))
+        for event in (result.cited, Done(trace.usage)):
+            if event and result.state == MessageState.complete:
+                turn.append(event)
+        turn.end()
+        if result.state == MessageState.complete:
+            self._name(turn.conversation_id, owner_id)
+
+    def _answer(self, turn: LiveTurn, owner_id: str, trace: Trace) -> TurnResult:
+        try:
+            request = self.records.request(turn.message_id, owner_id=owner_id, cancel=turn.cancel, trace=trace)
+            cited = self._follow(turn, request)
+            return TurnResult(MessageState.complete, cited.text, cited=cited)
+        except Cancelled:
+            if self._closing.is_set():
+                return TurnResult(MessageState.interrupted, turn.text, CLOSED)
+            return TurnResult(MessageState.stopped, turn.text, STOPPED)
+        except GroundworkError as problem:
+            turn.append(Failed(str(problem), problem.code))
+            return TurnResult(MessageState.failed, turn.text, str(problem))
+        except Exception:  # the edge of a background job: the page shows the mark, the log has the rest
+            mark = uuid4().hex[:8]
+            log.exception("turn %s failed [%s]", turn.message_id, mark)
+            message = f"Something went wrong inside Groundwork. The log names it {mark}; your question is kept."
+            turn.append(Failed(message, "internal"))
+            return TurnResult(MessageState.failed, turn.text, message)
+
+    def _follow(self, turn: LiveTurn, request: AnswerRequest) -> Cited:
+        cited = Cited("", ())
+        for event in self.chain.stream(request):
+            if isinstance(event, Cited):
+                cited = event
+            elif not isinstance(event, Done):  # both are told only once they are stored
+                turn.append(event)
+            if isinstance(event, Retrieved):
+                self.records.save_passages(turn.message_id, event.passages, turn.query)
+        return cited
+
+    def _save_while_writing(self, turn: LiveTurn) -> None:
+        saved = ""
+        while not turn.ended(SAVE_SECONDS):
+            if turn.text != saved:
+                saved = turn.text
+                try:
+                    self.records.save_partial(turn.message_id, saved)
+                except GroundworkError as problem:
+                    log.warning("partial answer %s could not be stored: %s", turn.message_id, problem)

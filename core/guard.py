@@ -1,0 +1,34 @@
+"""Checks on what goes into a prompt: people's questions, and the words of documents."""
+
+from __future__ import annotations
+
+import re
+
+from core.errors import BadQuestion
+
+LONGEST_QUESTION = 8_000
+
+# Invisible characters that carry instructions past a reader's eyes: tag characters, zero-width and direction
+# controls, variation selectors. Joiners stay, because Persian, Hindi and emoji are wrong without them.
+INVISIBLE = re.compile(
+    "[\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e01ef]"
+)
+CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def clean_question(text: str) -> str:
+    """The question without control characters. Raises BadQuestion when it is empty or longer than the limit."""
+    cleaned = CONTROL.sub("", text).strip()
+    if not visible(cleaned).strip():
+        raise BadQuestion("The question is empty. Type what you want to know.")
+    if len(cleaned) > LONGEST_QUESTION:
+        raise BadQuestion(
+            f"The question has {len(cleaned):,} characters; the most is {LONGEST_QUESTION:,}. "
+            "Upload long texts as documents and ask about them."
+        )
+    return cleaned
+
+
+def visible(text: str) -> str:
+    """The copy of a text that a model may see: what a reader of the document sees too, and nothing else."""
+    return CONTROL.sub(" ", INVISIBLE.sub("", text))

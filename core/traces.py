@@ -1,0 +1,35 @@
+"""What one turn did, step by step: timed spans and the ledger of its context."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from core.types import Span, Usage
+
+
+class Trace:
+    """Collects while a turn runs; the turn stores it at its end, however it ends."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+        self.spans: list[Span] = []
+        self.ledger: dict[str, Any] = {}
+        self.usage = Usage()
+
+    @contextmanager
+    def span(self, name: str) -> Iterator[dict[str, Any]]:
+        """Time a step; what is put into the dictionary becomes its attributes."""
+        attributes: dict[str, Any] = {}
+        started = time.perf_counter()
+        try:
+            yield attributes
+        finally:
+            seconds = time.perf_counter() - started
+            self.spans.append(Span(name, round(started - self._began, 4), round(seconds, 4), attributes))
+
+    def seconds(self) -> dict[str, float]:
+        """Seconds by step, in the order they began."""
+        return {span.name: span.seconds for span in sorted(self.spans, key=lambda span: span.started)}
