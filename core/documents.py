@@ -173,6 +173,16 @@ class Documents:
                 # Inside the write lock: a new upload of the same bytes cannot register between count and removal.
                 self.files.remove(sha256)
 
+    def sweep(self, *, older_than: float) -> None:
+        """Remove files that a crash left without a document. `older_than` is in seconds since the epoch."""
+        for draft in self.files.drafts(older_than=older_than):
+            draft.unlink(missing_ok=True)
+        with self.db.write() as session:  # so that no upload registers one of them meanwhile
+            known = set(session.scalars(select(DocumentRow.sha256)))
+            for sha256 in set(self.files.stored()) - known:
+                if self.files.path(sha256).stat().st_mtime < older_than:
+                    self.files.remove(sha256)
+
     # --- collections ---
 
     def list_collections(self, *, owner_id: str) -> list[Collection]:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from core.chat.chain import AnswerRequest
 from core.chat.citations import MARKER
-from core.chat.conversations import owned, path
+from core.chat.conversations import load_passages, owned, path
 from core.chat.pipelines import Pipelines
 from core.errors import NotFound
 from core.prompts import Prompts
@@ -105,6 +105,43 @@ class TurnRecords:
             condense_prompt=condense.text,
             history=tuple(_history(branch[:-1])),
             options=recipe.options,
+            cancel=cancel,
+            trace=trace,
+        )
+
+    def draft(
+        self, question: str, scope: Scope, *, history: tuple[ChatMessage, ...], cancel: threading.Event, trace: Trace
+    ) -> AnswerRequest:
+        """The request of a question that is not stored."""
+        return AnswerRequest(
+            question=question,
+            scope=scope,
+            answer_prompt=self.prompts.published("answer").text,
+            condense_prompt=self.prompts.published("condense").text,
+            history=history,
+            options=self.recipe().options,
+            cancel=cancel,
+            trace=trace,
+        )
+
+    def replay(
+        self, message_id: int, prompt: str, *, owner_id: str, cancel: threading.Event, trace: Trace
+    ) -> AnswerRequest:
+        """The request of an earlier answer with its passages frozen, and another answer prompt."""
+        with self.db.read() as session:
+            row = session.get(MessageRow, message_id)
+            if row is None or row.parent_id is None:
+                raise NotFound("There is no such answer.")
+            owned(session, row.conversation_id, owner_id)
+            question = row.query or session.get_one(MessageRow, row.parent_id).content
+            passages = load_passages(session, [message_id]).get(message_id, [])
+        return AnswerRequest(
+            question=question,
+            scope=Scope(owner_id),
+            answer_prompt=prompt,
+            condense_prompt="",
+            passages=tuple(passage for passage in passages if passage.text),
+            options=self.recipe().options,
             cancel=cancel,
             trace=trace,
         )

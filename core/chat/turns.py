@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
 from uuid import uuid4
 
 from core.chat.chain import AnswerChain, AnswerRequest
@@ -16,6 +18,7 @@ from core.errors import Cancelled, Conflict, GroundworkError, ModelBusy
 from core.guard import clean_question
 from core.traces import Trace
 from core.types import (
+    ChatMessage,
     Cited,
     Condensed,
     Done,
@@ -24,6 +27,7 @@ from core.types import (
     MessageState,
     Reading,
     Retrieved,
+    Scope,
     Searching,
     Token,
     Waiting,
@@ -35,6 +39,12 @@ MOST_TURNS = 64
 SAVE_SECONDS = 1.0
 STOPPED = "You stopped this answer."
 CLOSED = "Groundwork was closed while this answer was being written."
+
+
+class Draft(Protocol):
+    """Makes the request of a turn; called in the turn's own thread."""
+
+    def __call__(self, *, trace: Trace) -> AnswerRequest: ...
 
 
 @dataclass
@@ -129,6 +139,25 @@ class Turns:
         ids = self.records.add_answer(conversation_id, message_id, owner_id=owner_id)
         return self._start(conversation_id, ids, owner_id)
 
+    def ask_once(self, question: str, scope: Scope, *, history: Sequence[ChatMessage] = ()) -> LiveTurn:
+        """Answer without storing anything: for programs and the command line. Raises BadQuestion, ModelBusy."""
+        question = clean_question(question)
+        self._check_room()
+        turn = LiveTurn(f"once-{uuid4().hex}", 0)
+        draft = partial(self.records.draft, question, scope, history=tuple(history), cancel=turn.cancel)
+        self._keep(turn)
+        threading.Thread(target=self._run_once, args=(turn, draft), name="turn-once", daemon=True).start()
+        return turn
+
+    def try_prompt(self, message_id: int, prompt: str, *, owner_id: str) -> LiveTurn:
+        """Answer an earlier question again from the same passages with another text of the answer prompt."""
+        self._check_room()
+        turn = LiveTurn(f"try-{uuid4().hex}", 0)
+        draft = partial(self.records.replay, message_id, prompt, owner_id=owner_id, cancel=turn.cancel)
+        self._keep(turn)
+        threading.Thread(target=self._run_once, args=(turn, draft), name="turn-try", daemon=True).start()
+        return turn
+
     def active(self, conversation_id: str) -> LiveTurn | None:
         turn = self._live.get(conversation_id)
         return turn if turn and turn.active else None
@@ -150,37 +179,51 @@ class Turns:
     def _check_free(self, conversation_id: str) -> None:
         if self.active(conversation_id):
             raise Conflict("An answer is still being written in this conversation. Stop it or wait for it.")
+        self._check_room()
+
+    def _check_room(self) -> None:
         if self.running() >= MOST_TURNS:
             raise ModelBusy(f"{MOST_TURNS} answers are being written already. Try again in a moment.")
 
     def _start(self, conversation_id: str, message_id: int, owner_id: str) -> LiveTurn:
         turn = LiveTurn(conversation_id, message_id)
-        with self._lock:
-            self._live = {id: other for id, other in self._live.items() if other.active}
-            self._live[conversation_id] = turn
+        self._keep(turn)
         threading.Thread(target=self._run, args=(turn, owner_id), name=f"turn-{message_id}", daemon=True).start()
         return turn
+
+    def _keep(self, turn: LiveTurn) -> None:
+        with self._lock:
+            self._live = {id: other for id, other in self._live.items() if other.active}
+            self._live[turn.conversation_id] = turn
+
+    def _run_once(self, turn: LiveTurn, draft: Draft) -> None:
+        trace = Trace()
+        result = self._answer(turn, draft, trace)
+        if result.cited:
+            turn.append(result.cited)
+            turn.append(Done(trace.usage))
+        turn.end()
 
     def _run(self, turn: LiveTurn, owner_id: str) -> None:
         threading.Thread(target=self._save_while_writing, args=(turn,), name="turn-save", daemon=True).start()
         trace = Trace()
-        result = self._answer(turn, owner_id, trace)
+        draft = partial(self.records.request, turn.message_id, owner_id=owner_id, cancel=turn.cancel)
+        result = self._answer(turn, draft, trace)
         try:
             self.records.finish(turn.message_id, result, trace)
         except GroundworkError as problem:  # a full disk: the answer stays on the screen, and the page says so
             log.warning("answer %s could not be stored: %s", turn.message_id, problem)
             turn.append(Failed(str(problem), problem.code))
-        for event in (result.cited, Done(trace.usage)):
-            if event and result.state == MessageState.complete:
-                turn.append(event)
+        if result.cited:
+            turn.append(result.cited)
+            turn.append(Done(trace.usage))
         turn.end()
         if result.state == MessageState.complete:
             self._name(turn.conversation_id, owner_id)
 
-    def _answer(self, turn: LiveTurn, owner_id: str, trace: Trace) -> TurnResult:
+    def _answer(self, turn: LiveTurn, draft: Draft, trace: Trace) -> TurnResult:
         try:
-            request = self.records.request(turn.message_id, owner_id=owner_id, cancel=turn.cancel, trace=trace)
-            cited = self._follow(turn, request)
+            cited = self._follow(turn, draft(trace=trace))
             return TurnResult(MessageState.complete, cited.text, cited=cited)
         except Cancelled:
             if self._closing.is_set():
@@ -203,7 +246,7 @@ class Turns:
                 cited = event
             elif not isinstance(event, Done):  # both are told only once they are stored
                 turn.append(event)
-            if isinstance(event, Retrieved):
+            if isinstance(event, Retrieved) and turn.message_id:
                 self.records.save_passages(turn.message_id, event.passages, turn.query)
         return cited
 

@@ -215,9 +215,7 @@ def _source(entry: Mapping[str, Any]) -> Source:
     _require(entry["kind"] == "wheel", f"{entry['kind']} is no kind of source")
     requirement = f"{entry['package']}=={entry['version']}"
     numbers = range(1, entry.get("parts", 1) + 1)
-    return WheelSource(
-        tuple(WheelPart(_numbered(requirement, n), _numbered(entry["member"], n)) for n in numbers)
-    )
+    return WheelSource(tuple(WheelPart(_numbered(requirement, n), _numbered(entry["member"], n)) for n in numbers))
 
 
 def _numbered(text: str, number: int) -> str:

@@ -1,0 +1,170 @@
+"""The OpenAI protocol over the whole way of a question: retrieval, answer, citations in an extension field."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from typing import Any, Literal
+from uuid import uuid4
+
+import anyio.to_thread
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import JSONResponse, StreamingResponse
+
+from core import services
+from core.chat.turns import LiveTurn
+from core.errors import BadQuestion, GroundworkError, from_code
+from core.types import ChatMessage, Citation, Cited, Done, Event, Failed, Passage, Retrieved, Scope, Token, Usage
+
+MODEL = "groundwork"
+NO_BUFFERING = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+
+router = APIRouter(tags=["chat"])
+
+
+class ApiMessage(BaseModel):
+    role: Literal["system", "user", "assistant"]
+    content: str = Field(max_length=200_000)
+
+
+class ChatRequest(BaseModel):
+    """OpenAI's body; sampling fields are accepted and ignored, because the published pipeline decides them.
+
+    Extensions: `collection` (a name) or `document_ids` narrow what is asked.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    model: str = MODEL
+    messages: list[ApiMessage] = Field(min_length=1, max_length=200)
+    stream: bool = False
+    collection: str | None = None
+    document_ids: list[str] = Field(default_factory=list, max_length=1000)
+
+
+@router.get("/models")
+def list_models() -> dict[str, Any]:
+    return {"object": "list", "data": [{"id": MODEL, "object": "model", "owned_by": "groundwork"}]}
+
+
+@router.post("/chat/completions", response_model=None)
+async def complete(body: ChatRequest) -> JSONResponse | StreamingResponse:
+    """Answer the last message of the user from the documents; earlier messages are its history."""
+    turn = await anyio.to_thread.run_sync(_start, body)
+    if body.stream:
+        return StreamingResponse(_stream(turn), media_type="text/event-stream", headers=NO_BUFFERING)
+    try:
+        while not await anyio.to_thread.run_sync(turn.ended, 0.5):
+            pass
+    finally:
+        turn.cancel.set()
+    return JSONResponse(_completion(turn))
+
+
+def _start(body: ChatRequest) -> LiveTurn:
+    live = services.get()
+    user = live.accounts.who()
+    messages = [ChatMessage(m.role, m.content) for m in body.messages if m.role != "system"]
+    if not messages or messages[-1].role != "user":
+        raise BadQuestion("The last message must be the user's question.")
+    collection = None
+    if body.collection:
+        named = {c.name: c.id for c in live.documents.list_collections(owner_id=user.id)}
+        if body.collection not in named:
+            raise BadQuestion(f"There is no collection called {body.collection}.")
+        collection = named[body.collection]
+    scope = Scope(user.id, collection, tuple(body.document_ids))
+    return live.turns.ask_once(messages[-1].content, scope, history=messages[:-1])
+
+
+async def _stream(turn: LiveTurn) -> AsyncIterator[str]:
+    identity = _identity("chat.completion.chunk")
+    seen = 0
+    try:
+        yield _line(identity | {"choices": [_choice({"role": "assistant", "content": ""})]})
+        while True:
+            active = turn.active
+            await anyio.to_thread.run_sync(turn.wait, seen, 0.5)
+            events = turn.events[seen:]
+            seen += len(events)
+            for event in events:
+                if body := _chunk(event):
+                    yield _line(body if "error" in body else identity | body)
+            if not events:
+                if not active:
+                    break
+                yield ": still working\n\n"
+        yield "data: [DONE]\n\n"
+    finally:
+        turn.cancel.set()  # a client that goes away stops the model
+
+
+def _chunk(event: Event) -> dict[str, Any] | None:
+    match event:
+        case Token(text):
+            return {"choices": [_choice({"content": text})]}
+        case Retrieved(passages):
+            return {"choices": [], "passages": [_passage(n, passage) for n, passage in enumerate(passages, 1)]}
+        case Cited(text, citations):
+            extra = {"answer": text, "citations": [_citation(citation) for citation in citations]}
+            return {"choices": [_choice({}, "stop")], **extra}
+        case Done(usage):
+            return {"choices": [], "usage": _usage(usage)}
+        case Failed(message, code):
+            return {"error": {"code": code, "type": code, "message": message}}
+        case _:
+            return None
+
+
+def _completion(turn: LiveTurn) -> dict[str, Any]:
+    found: dict[type, Any] = {type(event): event for event in turn.events}
+    if failed := found.get(Failed):
+        raise from_code(failed.code, failed.message)
+    if Cited not in found:
+        raise GroundworkError("The answer was stopped.")
+    cited, retrieved, done = found[Cited], found[Retrieved], found[Done]
+    message = {"role": "assistant", "content": cited.text}
+    return _identity("chat.completion") | {
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+        "usage": _usage(done.usage),
+        "citations": [_citation(citation) for citation in cited.citations],
+        "passages": [_passage(number, passage) for number, passage in enumerate(retrieved.passages, 1)],
+    }
+
+
+def _identity(kind: str) -> dict[str, Any]:
+    created = int(time.time())
+    return {"id": f"chatcmpl-{uuid4().hex}", "object": kind, "created": created, "model": MODEL, "ai_generated": True}
+
+
+def _choice(delta: dict[str, str], finish: str | None = None) -> dict[str, Any]:
+    return {"index": 0, "delta": delta, "finish_reason": finish}
+
+
+def _citation(citation: Citation) -> dict[str, Any]:
+    return asdict(citation)
+
+
+def _passage(number: int, passage: Passage) -> dict[str, Any]:
+    return asdict(passage) | {"number": number}
+
+
+def _usage(usage: Usage) -> dict[str, Any]:
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "timings": {
+            "queue": usage.queue_seconds,
+            "first_token": usage.first_token_seconds,
+            "total": usage.total_seconds,
+        },
+    }
+
+
+def _line(body: dict[str, Any]) -> str:
+    return f"data: {json.dumps(body, ensure_ascii=False)}\n\n"

@@ -1,0 +1,217 @@
+"""The command line: ask, models, fsck. Every command can print JSON for programs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from core import services
+from core.errors import BadQuestion, GroundworkError, ModelUnavailable
+from core.fsck import Fsck
+from core.models.catalog import CatalogModel, find, is_installed, load_catalog
+from core.models.fetch import Progress, fetch, remove, verify
+from core.services import Services
+from core.settings import Settings, load
+from core.types import Cited, Done, Failed, Retrieved, Scope, Token
+
+READY_SECONDS = 120.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; 0 is success, 1 a finding or failure, 2 a wrong call."""
+    options = _parser().parse_args(arguments)
+    try:
+        run: Callable[[argparse.Namespace, Settings], int] = options.run
+        return run(options, load())
+    except GroundworkError as problem:
+        if getattr(options, "json", False):
+            print(json.dumps({"error": {"code": problem.code, "message": str(problem)}}, ensure_ascii=False))
+        print(f"groundwork: {problem}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("groundwork: stopped.", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m core", description="Groundwork on the command line.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    ask = commands.add_parser("ask", help="answer one question from the documents")
+    ask.add_argument("question")
+    ask.add_argument("--collection", metavar="NAME", help="ask only this collection")
+    ask.add_argument("--json", action="store_true", help="print answer, citations and timings as JSON")
+    ask.set_defaults(run=_ask)
+
+    models = commands.add_parser("models", help="list, fetch, verify or remove models")
+    models.add_argument("action", choices=["list", "fetch", "verify", "remove"])
+    models.add_argument("ids", nargs="*", metavar="ID", help="models; for fetch and verify the defaults when left out")
+    models.add_argument("--json", action="store_true")
+    models.set_defaults(run=_models)
+
+    fsck = commands.add_parser("fsck", help="compare files, rows, vectors and index with each other")
+    fsck.add_argument("--json", action="store_true")
+    fsck.add_argument("--repair", action="store_true", help="repair what can be repaired")
+    fsck.set_defaults(run=_fsck)
+    return parser
+
+
+# --- ask -------------------------------------------------------------------------------------------------
+
+
+def _ask(options: argparse.Namespace, settings: Settings) -> int:
+    live = services.build(settings)
+    try:
+        with live.with_model_server():
+            wait_until_ready(live)
+            return _answer(live, options)
+    finally:
+        live.release()
+
+
+def _answer(live: Services, options: argparse.Namespace) -> int:
+    user = live.accounts.who()
+    collection = None
+    if options.collection:
+        known = {c.name: c.id for c in live.documents.list_collections(owner_id=user.id)}
+        if options.collection not in known:
+            raise BadQuestion(f"There is no collection called {options.collection}.")
+        collection = known[options.collection]
+    began, first = time.monotonic(), None
+    turn = live.turns.ask_once(options.question, Scope(user.id, collection))
+    seen = 0
+    while turn.active or seen < len(turn.events):
+        turn.wait(seen, 0.2)
+        for event in turn.events[seen:]:
+            if isinstance(event, Token):
+                first = first or time.monotonic() - began
+                if not options.json:
+                    print(event.text, end="", flush=True)
+        seen = len(turn.events)
+    found: dict[type, Any] = {type(event): event for event in turn.events}
+    if Failed in found:
+        raise GroundworkError(found[Failed].message)
+    cited: Cited = found[Cited]
+    if options.json:
+        usage = asdict(found[Done].usage)
+        timings = {"first_token": round(first or 0, 3), "total": round(time.monotonic() - began, 3)}
+        body = {
+            "question": options.question,
+            "answer": cited.text,
+            "ai_generated": True,
+            "citations": [asdict(citation) for citation in cited.citations],
+            "passages": [asdict(passage) for passage in found[Retrieved].passages],
+            "usage": usage,
+            "timings": timings,
+        }
+        print(json.dumps(body, ensure_ascii=False, indent=2))
+        return 0
+    print("\n")
+    for citation in cited.citations:
+        page = f", page {citation.page}" if citation.page else ""
+        print(f"[{citation.number}] {citation.document_title}{page}: “{' '.join(citation.quote.split())}”")
+    return 0
+
+
+def wait_until_ready(live: Services, seconds: float = READY_SECONDS) -> None:
+    """Wait for the model and the embedder. Raises ModelError with the server's own reason."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        status = live.client.status()
+        if status.chat.status == status.embedder.status == "ok":
+            return
+        if error := status.chat.error or status.embedder.error:
+            raise ModelUnavailable(error)
+        time.sleep(0.2)
+    raise ModelUnavailable(f"The model was not ready within {seconds:.0f} s. See the messages above.")
+
+
+# --- models ----------------------------------------------------------------------------------------------
+
+
+def _models(options: argparse.Namespace, settings: Settings) -> int:
+    ids = options.ids or [settings.chat_model, settings.embedding_model]
+    if options.action == "list":
+        return _list_models(settings, options.json)
+    if options.action == "remove":
+        for id in options.ids:
+            remove(find(id), settings.model_store)
+        return 0
+    good = True
+    for model in [find(id) for id in ids]:
+        if options.action == "fetch":
+            good &= _fetch_model(model, settings)
+        else:
+            whole = is_installed(model, settings.model_store) and verify(model, settings.model_store)
+            print(f"{model.id}: {'verified' if whole else 'missing or damaged'}")
+            good &= whole
+    return 0 if good else 1
+
+
+def _list_models(settings: Settings, as_json: bool) -> int:
+    rows = [
+        {"id": m.id, "role": m.role, "bytes": m.bytes, "licence": m.licence,
+         "installed": is_installed(m, settings.model_store), "default": m.id in (settings.chat_model, settings.embedding_model)}
+        for m in load_catalog().values()
+    ]  # fmt: skip
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return 0
+    for row in rows:
+        mark = "installed" if row["installed"] else ""
+        print(f"{row['id']:42} {row['role']:10} {row['bytes'] / 1e6:8.0f} MB  {row['licence']:12} {mark}")
+    return 0
+
+
+def _fetch_model(model: CatalogModel, settings: Settings) -> bool:
+    if is_installed(model, settings.model_store):
+        print(f"{model.id}: installed")
+        return True
+    bar = _bar(model)
+    fetch(model, settings.model_store, progress=bar, cancel=threading.Event())
+    print(f"\r{model.id}: installed and verified".ljust(100))
+    return True
+
+
+def _bar(model: CatalogModel) -> Callable[[Progress], None]:
+    began, drawn = time.monotonic(), 0.0
+
+    def draw(progress: Progress) -> None:
+        nonlocal drawn
+        if time.monotonic() - drawn < 0.2:
+            return
+        drawn = time.monotonic()
+        share = progress.done_bytes / max(1, progress.total_bytes)
+        left = (drawn - began) / share * (1 - share) if share > 0.01 else 0
+        blocks = "█" * int(share * 30)
+        size = f"{progress.done_bytes / 1e6:,.0f} of {progress.total_bytes / 1e6:,.0f} MB"
+        line = f"{model.id} {blocks:30} {size}, {left:.0f} s left ({progress.phase})"
+        sys.stdout.write("\r" + line.ljust(100))
+        sys.stdout.flush()
+
+    return draw
+
+
+# --- fsck ------------------------------------------------------------------------------------------------
+
+
+def _fsck(options: argparse.Namespace, settings: Settings) -> int:
+    live = services.build(settings)
+    try:
+        findings = Fsck(live.db, live.files, live.jobs, live.index).run(repair=options.repair)
+    finally:
+        live.release()
+    left = [finding for finding in findings if not finding.repaired]
+    if options.json:
+        print(json.dumps({"clean": not findings, "findings": [asdict(finding) for finding in findings]}, indent=2))
+    else:
+        for finding in findings:
+            print(f"{finding.check}: {finding.detail}{' (repaired)' if finding.repaired else ''}")
+        print("clean" if not findings else f"{len(left)} to repair, {len(findings) - len(left)} repaired")
+    return 1 if left else 0

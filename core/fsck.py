@@ -1,0 +1,164 @@
+"""Compare everything that is stored with everything else that is stored; repair what can be repaired."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import DatabaseError
+from sqlalchemy.orm import Session
+
+from core.documents import INGEST
+from core.jobs import OPEN, Jobs
+from core.retrieval.dense import DenseIndex, read
+from core.retrieval.store import FOUND
+from core.storage.db import Database
+from core.storage.files import FileStore
+from core.storage.tables import (
+    ChunkRow,
+    CitationRow,
+    DocumentRow,
+    DocumentTextRow,
+    IndexStateRow,
+    JobRow,
+    VectorRow,
+)
+from core.types import DocumentStatus
+
+DRAFT_SECONDS = 1800.0  # a running application sweeps long before
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as it should be; `repaired` when it is now."""
+
+    check: str
+    detail: str
+    repaired: bool = False
+
+
+class Fsck:
+    """Reads in one snapshot, so that it may run while people work."""
+
+    def __init__(self, db: Database, files: FileStore, jobs: Jobs, index: DenseIndex) -> None:
+        self.db = db
+        self.files = files
+        self.jobs = jobs
+        self.index = index
+
+    def run(self, *, repair: bool = False) -> list[Finding]:
+        """All findings; an empty list means that everything fits."""
+        with self.db.read() as session:
+            findings = [*self._database(session), *_rows(session), *_chunk_texts(session), *self._index(session)]
+            stuck = list(_stuck(session))
+            hashes = set(session.scalars(select(DocumentRow.sha256)))
+        findings += self._keyword(repair)
+        findings += [Finding("job", f"document {id} waits, but no job will read it", repair) for id, _ in stuck]
+        if repair:
+            self._queue(stuck)
+        return findings + self._files(hashes, repair)
+
+    def _database(self, session: Session) -> Iterator[Finding]:
+        for (line,) in session.execute(text("PRAGMA integrity_check")):
+            if line != "ok":
+                yield Finding("database", str(line))
+        for row in session.execute(text("PRAGMA foreign_key_check")):
+            yield Finding("database", f"row {row[1]} of {row[0]} refers to a row of {row[2]} that is gone")
+
+    def _keyword(self, repair: bool) -> list[Finding]:
+        try:
+            with self.db.write() as session:
+                session.execute(text("INSERT INTO chunk_words(chunk_words, rank) VALUES ('integrity-check', 1)"))
+        except DatabaseError as error:
+            if repair:
+                with self.db.write() as session:
+                    session.execute(text("INSERT INTO chunk_words(chunk_words) VALUES ('rebuild')"))
+            return [Finding("keyword index", f"does not match the chunks: {error.orig}", repair)]
+        return []
+
+    def _index(self, session: Session) -> Iterator[Finding]:
+        path = self.index.path
+        if not path.exists():
+            return
+        index, generation = read(path)
+        if index is None:
+            yield Finding("index file", "is damaged; it is rebuilt from the vectors at the next start")
+            return
+        current = session.scalars(select(IndexStateRow.generation)).one()
+        if generation > current:
+            yield Finding("index file", "is newer than the database; it is rebuilt at the next start")
+        elif generation == current:
+            stored = select(func.count()).select_from(VectorRow).where(VectorRow.embedder == self.index.embedder)
+            if index.ntotal != session.scalar(stored):
+                yield Finding("index file", "holds other vectors than the database of the same generation")
+
+    def _files(self, hashes: set[str], repair: bool) -> list[Finding]:
+        stored = set(self.files.stored())
+        with self.db.read() as session:  # again: an upload may have come between
+            hashes |= set(session.scalars(select(DocumentRow.sha256)))
+        findings = [Finding("file", f"{sha256} is missing") for sha256 in sorted(hashes - stored)]
+        orphans = [
+            path
+            for sha256 in sorted(stored - hashes)
+            if (path := self.files.path(sha256)).exists() and path.stat().st_mtime < time.time() - DRAFT_SECONDS
+        ]
+        orphans += self.files.drafts(older_than=time.time() - DRAFT_SECONDS)
+        for path in orphans:
+            if repair:
+                path.unlink(missing_ok=True)
+            findings.append(Finding("file", f"{path.name} belongs to no document", repair))
+        return findings
+
+    def _queue(self, stuck: list[tuple[str, str]]) -> None:
+        with self.db.write() as session:
+            for document_id, owner_id in stuck:
+                self.jobs.submit(session, kind=INGEST, owner_id=owner_id, document_id=document_id)
+
+
+def _rows(session: Session) -> Iterator[Finding]:
+    chunks = select(func.count()).select_from(ChunkRow).where(ChunkRow.document_id == DocumentRow.id).scalar_subquery()
+    vectors = (
+        select(func.count())
+        .select_from(VectorRow)
+        .join(ChunkRow, ChunkRow.id == VectorRow.chunk_id)
+        .where(ChunkRow.document_id == DocumentRow.id)
+        .scalar_subquery()
+    )
+    for id, status, n_chunks, n_vectors in session.execute(select(DocumentRow.id, DocumentRow.status, chunks, vectors)):
+        if status in FOUND and n_chunks == 0:
+            yield Finding("document", f"{id} is {status} and has no chunks")
+        if status == DocumentStatus.ready and n_vectors != n_chunks:
+            yield Finding("document", f"{id} is ready with {n_vectors} vectors for {n_chunks} chunks")
+        if status == DocumentStatus.searchable and n_vectors not in (0, n_chunks):
+            yield Finding("document", f"{id} is half embedded: {n_vectors} of {n_chunks}")
+    query = select(VectorRow.chunk_id).where(func.length(VectorRow.data) != VectorRow.dimension * 4)
+    for id in session.scalars(query):
+        yield Finding("vector", f"of chunk {id} has the wrong length")
+
+
+def _chunk_texts(session: Session) -> Iterator[Finding]:
+    piece = func.substr(DocumentTextRow.text, ChunkRow.start + 1, ChunkRow.end - ChunkRow.start)
+    query = (
+        select(ChunkRow.id)
+        .join(DocumentTextRow, DocumentTextRow.document_id == ChunkRow.document_id)
+        .where(piece != ChunkRow.text)
+    )
+    for id in session.scalars(query):
+        yield Finding("chunk", f"{id} is not the text at its offsets")
+    query = (
+        select(CitationRow.id)
+        .join(DocumentTextRow, DocumentTextRow.document_id == CitationRow.document_id)
+        .where(CitationRow.end > func.length(DocumentTextRow.text))
+    )
+    for id in session.scalars(query):
+        yield Finding("citation", f"{id} points behind the end of its document")
+
+
+def _stuck(session: Session) -> Iterator[tuple[str, str]]:
+    waiting = (DocumentStatus.queued.value, DocumentStatus.processing.value, DocumentStatus.searchable.value)
+    job = select(JobRow.id).where(JobRow.document_id == DocumentRow.id, JobRow.status.in_(OPEN)).exists()
+    failed = select(JobRow.id).where(JobRow.document_id == DocumentRow.id, JobRow.error != "").exists()
+    query = select(DocumentRow.id, DocumentRow.owner_id).where(DocumentRow.status.in_(waiting), ~job, ~failed)
+    yield from session.execute(query).tuples()

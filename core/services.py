@@ -1,0 +1,229 @@
+"""The composition root: the one place that knows which classes the product is made of."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from core.accounts import LOCAL, Accounts
+from core.chat.chain import AnswerChain
+from core.chat.conversations import Conversations
+from core.chat.naming import Namer
+from core.chat.pipelines import Pipelines
+from core.chat.records import Recipe, TurnRecords
+from core.chat.turns import Turns
+from core.documents import Documents
+from core.errors import Conflict, StorageError
+from core.feedback import FeedbackBook
+from core.jobs import Jobs
+from core.models.catalog import find
+from core.models.chat_model import EngineChatModel
+from core.models.client import ModelClient
+from core.models.installed import Models
+from core.processes import ChildProcess
+from core.prompts import Prompts
+from core.retrieval.dense import DenseIndex
+from core.retrieval.keyword import KeywordIndex
+from core.retrieval.retriever import HybridRetriever
+from core.retrieval.store import ChunkStore
+from core.samples import Samples
+from core.settings import ROOT, Settings, load
+from core.storage.db import Database
+from core.storage.files import FileStore
+from core.storage.migrations import upgrade
+from core.types import GenerationOptions, Scope
+
+SEEDS = ROOT / "data" / "prompts"
+SAMPLES = ROOT / "data" / "samples"
+ABANDONED = 600.0  # seconds after which an unfinished upload belongs to nobody
+SWEEP_SECONDS = 300.0
+DRAIN_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything a page, a route or a command may ask. Stateless towards people: who asks is always an argument."""
+
+    settings: Settings
+    db: Database
+    accounts: Accounts
+    files: FileStore
+    jobs: Jobs
+    documents: Documents
+    chunks: ChunkStore
+    client: ModelClient
+    models: Models
+    index: DenseIndex
+    retriever: HybridRetriever
+    prompts: Prompts
+    conversations: Conversations
+    turns: Turns
+    namer: Namer
+    feedback: FeedbackBook
+    samples: Samples
+
+    @cached_property
+    def model_server(self) -> ChildProcess:
+        return ChildProcess("model server", self._server_arguments, first_line=secrets.token_urlsafe(32))
+
+    @cached_property
+    def worker(self) -> ChildProcess:
+        return ChildProcess("ingest worker", lambda: ["-m", "ingest", "work", "--parent-pipe"])
+
+    def start(self) -> None:
+        """What the web process does once: recover from the last end, start the other processes, warm the index."""
+        self.conversations.mark_interrupted()
+        self.model_server.start()
+        if self.settings.ingest:
+            self.worker.start()
+        threading.Thread(target=self._tend, name="tend", daemon=True).start()
+
+    def _tend(self) -> None:
+        """Load the index while nobody waits for it; then, now and then, remove what crashes left behind."""
+        self.index.warm()
+        while not self.namer.closing.wait(SWEEP_SECONDS):
+            self.documents.sweep(older_than=time.time() - ABANDONED)
+            self.index.save()
+
+    def close(self) -> None:
+        """End turns with what they have, then the processes, then save the index."""
+        self.turns.stop_all()
+        self.namer.closing.set()
+        self.models.close()
+        self.turns.wait_idle(DRAIN_SECONDS)
+        closing = [threading.Thread(target=child.close) for child in (self.worker, self.model_server)]
+        for thread in closing:
+            thread.start()
+        for thread in closing:
+            thread.join()
+        self.index.save()
+        self.release()
+
+    def release(self) -> None:
+        """Close the connections; for commands, which start no processes."""
+        self.client.close()
+        self.db.close()
+
+    @contextmanager
+    def with_model_server(self) -> Iterator[None]:
+        """For commands: use the application's model server when it runs, else one of our own for the time being."""
+        if self.client.status().status != "down":
+            yield
+            return
+        self.model_server.start()
+        try:
+            yield
+        finally:
+            self.model_server.close()
+
+    def _server_arguments(self) -> list[str]:
+        settings = self.settings
+        options = {
+            "--data": settings.data,
+            "--models": settings.model_store,
+            "--chat": self.models.active_id(),
+            "--embedder": settings.embedding_model,
+            "--context": settings.context_tokens,
+            "--slots": settings.slots,
+            "--queue-limit": settings.queue_limit,
+            "--threads": settings.threads,
+            "--gpu-layers": settings.gpu_layers,
+        }
+        return ["-m", "core.serving", *(str(part) for option in options.items() for part in option)]
+
+
+def build(settings: Settings) -> Services:
+    """Put everything together over the data folder; migrates the database. Raises StorageError, SettingsError."""
+    _silence_telemetry()
+    _make_folder(settings.data)
+    upgrade(settings.database)
+    db = Database(settings.database)
+    accounts, files, jobs = Accounts(db), FileStore(settings.files), Jobs(db)
+    accounts.prepare()
+    documents = Documents(db, files, jobs, upload_mb=settings.upload_mb)
+    chunks, client = ChunkStore(db), ModelClient(settings.run)
+    models = Models(settings, db, client)
+    prompts, conversations, pipelines = Prompts(db, SEEDS), Conversations(db), Pipelines(db)
+    prompts.prepare(author_id=LOCAL.id)
+    index = DenseIndex(chunks, settings.embedding_model, settings.index)
+    retriever = HybridRetriever(
+        store=chunks, dense=index, keyword=KeywordIndex(db), embedder=client, scope=Scope(LOCAL.id), k=settings.passages
+    )
+    options = GenerationOptions(max_tokens=settings.answer_tokens)
+
+    def recipe() -> Recipe:
+        active = models.active_id()
+        return Recipe(active, find(active).sha256, settings.embedding_model, settings.passages, options)
+
+    model = EngineChatModel(client=client)
+    namer = Namer(conversations, prompts, model)
+    records = TurnRecords(db, prompts, pipelines, recipe)
+    turns = Turns(AnswerChain(retriever, model, client), conversations, records, namer.name)
+    return Services(
+        settings, db, accounts, files, jobs, documents, chunks, client, models, index, retriever, prompts,
+        conversations, turns, namer, FeedbackBook(db), Samples(documents, SAMPLES),
+    )  # fmt: skip
+
+
+_services: Services | None = None
+_building = threading.Lock()
+
+
+def get() -> Services:
+    """The services of this process; built at the first call."""
+    global _services
+    with _building:
+        if _services is None:
+            _services = build(load())
+        return _services
+
+
+def use(services: Services | None) -> None:
+    """Put these in the place of the process's services: for tests, and None at the end of the process."""
+    global _services
+    with _building:
+        _services = services
+
+
+def lock_installation(settings: Settings) -> FileLock:
+    """Take the data folder for this application. Raises Conflict with the pid of the one that has it."""
+    _make_folder(settings.run)
+    owner = settings.run / "app.pid"
+    lock = FileLock(settings.run / "app.lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        pid = owner.read_text().strip() if owner.exists() else "unknown"
+        raise Conflict(
+            f"Groundwork is running already on {settings.data} (process {pid}). Use that one, stop it, "
+            "or choose another folder with GROUNDWORK_DATA and another port with GROUNDWORK_PORT."
+        ) from None
+    owner.write_text(str(os.getpid()))
+    return lock
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise StorageError(
+            f"The folder {folder} cannot be written to ({error.strerror}). Check its owner and space."
+        ) from error
+
+
+def _silence_telemetry() -> None:
+    # LangChain would send traces to a service when these are set in somebody's shell for another project.
+    for name in ("LANGSMITH_TRACING", "LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING", "LANGCHAIN_TRACING_V2"):
+        os.environ[name] = "false"

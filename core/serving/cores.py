@@ -1,0 +1,59 @@
+"""The ruler over the cores: the engine and the embedding of documents take turns instead of disturbing each other.
+
+Both compute with as many threads as there are cores, and threads that wait for each other spin: two of them on one
+core slow each other down many times. So only one computes at a time, and a person waiting for an answer goes first.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+PATIENCE = 0.5  # seconds; how long documents wait for their turn while answers are being written
+
+
+class Cores:
+    """Turns for the engine (whenever it wants) and for ingest (when the engine rests, or after PATIENCE)."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._taken = False
+        self._overdue = False
+        self.engine_works = False  # also between two steps
+
+    @contextmanager
+    def engine(self) -> Iterator[None]:
+        """One step of the engine; it counts as working until it says that it rests."""
+        with self._changed:
+            self.engine_works = True
+            self._changed.wait_for(lambda: not self._taken and not self._overdue)
+            self._taken = True
+        with self._given_back():
+            yield
+
+    def engine_rests(self) -> None:
+        """The engine has no request left."""
+        with self._changed:
+            self.engine_works = False
+            self._changed.notify_all()
+
+    @contextmanager
+    def ingest(self) -> Iterator[None]:
+        """One batch of documents."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: not self._taken and not self.engine_works, PATIENCE):
+                self._overdue = True
+                self._changed.wait_for(lambda: not self._taken)
+            self._overdue, self._taken = False, True
+        with self._given_back():
+            yield
+
+    @contextmanager
+    def _given_back(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken = False
+                self._changed.notify_all()
