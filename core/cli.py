@@ -155,17 +155,19 @@ def _models(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _list_models(settings: Settings, as_json: bool) -> int:
-    rows = [
-        {"id": m.id, "role": m.role, "bytes": m.bytes, "licence": m.licence,
-         "installed": is_installed(m, settings.model_store), "default": m.id in (settings.chat_model, settings.embedding_model)}
-        for m in load_catalog().values()
-    ]  # fmt: skip
+    defaults = (settings.chat_model, settings.embedding_model)
+    installed = {model.id: is_installed(model, settings.model_store) for model in load_catalog().values()}
     if as_json:
+        rows = [
+            {"id": m.id, "role": m.role, "bytes": m.bytes, "licence": m.licence}
+            | {"installed": installed[m.id], "default": m.id in defaults}
+            for m in load_catalog().values()
+        ]
         print(json.dumps(rows, indent=2))
         return 0
-    for row in rows:
-        mark = "installed" if row["installed"] else ""
-        print(f"{row['id']:42} {row['role']:10} {row['bytes'] / 1e6:8.0f} MB  {row['licence']:12} {mark}")
+    for m in load_catalog().values():
+        mark = "installed" if installed[m.id] else ""
+        print(f"{m.id:42} {m.role:10} {m.bytes / 1e6:8.0f} MB  {m.licence:12} {mark}")
     return 0
 
 

@@ -141,8 +141,11 @@ class Services:
         return ["-m", "core.serving", *(str(part) for option in options.items() for part in option)]
 
 
-def build(settings: Settings) -> Services:
-    """Put everything together over the data folder; migrates the database. Raises StorageError, SettingsError."""
+def build(settings: Settings, client: ModelClient | None = None) -> Services:
+    """Put everything together over the data folder; migrates the database. Raises StorageError, SettingsError.
+
+    `client` is for tests, which have no model server.
+    """
     _silence_telemetry()
     _make_folder(settings.data)
     upgrade(settings.database)
@@ -150,7 +153,7 @@ def build(settings: Settings) -> Services:
     accounts, files, jobs = Accounts(db), FileStore(settings.files), Jobs(db)
     accounts.prepare()
     documents = Documents(db, files, jobs, upload_mb=settings.upload_mb)
-    chunks, client = ChunkStore(db), ModelClient(settings.run)
+    chunks, client = ChunkStore(db), client or ModelClient(settings.run)
     models = Models(settings, db, client)
     prompts, conversations, pipelines = Prompts(db, SEEDS), Conversations(db), Pipelines(db)
     prompts.prepare(author_id=LOCAL.id)

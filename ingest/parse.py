@@ -1,4 +1,4 @@
-"""The child that reads one file: `python -m ingest.parse`, one request on stdin, one document on stdout.
+"""The child that reads one file: `python -m ingest.parse`, one request on stdin, one answer on stdout.
 
 It reads files that strangers made, so it first gives up what it does not need: memory, time, disk, network and
 programs. It ends when its work is done, when a limit is met, and when the process that started it is gone.
@@ -6,36 +6,53 @@ programs. It ends when its work is done, when a limit is met, and when the proce
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
 import sys
 import threading
+from pathlib import Path
+from types import TracebackType
 from typing import IO, Any
 
 if sys.platform != "win32":
     import resource
 
-# Events of `sys.addaudithook` that a reader of files has no reason to cause.
-_FORBIDDEN = ("socket.", "subprocess.", "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "os.startfile")
+# How the child ends when it cannot answer; any other code is a crash.
+MEMORY, TOO_LONG, DISK_FULL = 3, 4, 5
 LONGEST_REQUEST = 1 << 16
-PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
+# Events of `sys.addaudithook` that reading a file has no reason to cause.
+_FORBIDDEN = ("socket.", "subprocess.", "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "os.startfile")
+_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
-def main() -> None:
+def main() -> int:
+    sys.excepthook = _report
     request = json.loads(sys.stdin.buffer.readline(LONGEST_REQUEST))
     answer = _take_stdout()
     _set_limits(request)
     _end_with_parent()
-    from ingest.reader import read
+
+    from core.errors import BadUpload  # imports count against the limits, so they come after them
+    from ingest import answers, loaders
 
     sys.addaudithook(_forbid)
-    read(request["path"], request["name"], answer)
-    os._exit(0)  # freeing a large document piece by piece can take longer than reading it
+    try:
+        answers.write(answer, loaders.load(Path(request["path"]), request["name"]))
+    except BadUpload as error:
+        answers.write_refusal(answer, error)
+    except (MemoryError, RecursionError):
+        return MEMORY
+    except OSError as error:
+        if error.errno not in (errno.EFBIG, errno.ENOSPC):
+            raise
+        return TOO_LONG if error.errno == errno.EFBIG else DISK_FULL
+    return 0
 
 
 def _take_stdout() -> IO[bytes]:
-    """The pipe or file of the answer, out of reach of libraries that print."""
+    """The file of the answer, out of reach of libraries that print."""
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     return answer
@@ -43,8 +60,8 @@ def _take_stdout() -> IO[bytes]:
 
 def _set_limits(request: dict[str, Any]) -> None:
     if sys.platform == "win32":
-        return  # there the parent watches
-    seconds = math.ceil(request["seconds"]) + 1  # the parent's clock comes first, with the better sentence
+        return  # there the parent alone watches
+    seconds = math.ceil(request["seconds"]) + 1  # the parent's clock comes first: it has the better sentence
     for limit, most in (
         (resource.RLIMIT_AS, request["memory"]),
         (resource.RLIMIT_CPU, seconds),
@@ -58,7 +75,7 @@ def _set_limits(request: dict[str, Any]) -> None:
 
 
 def _end_with_parent() -> None:
-    """End when the other end of stdin is gone. On Linux the kernel sees to it as well, even inside a library call."""
+    """End when the other end of stdin is gone. On Linux the kernel sees to it too, even inside a library call."""
 
     def wait() -> None:
         while os.read(0, 1):
@@ -70,8 +87,8 @@ def _end_with_parent() -> None:
         import ctypes
         import signal
 
-        ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGKILL)
-        os.rmdir(os.getcwd())  # nothing can be written there, and nothing is left should the parent be killed
+        ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+        os.rmdir(os.getcwd())  # nothing can be written into it any more, and nothing stays behind after a kill
 
 
 def _forbid(event: str, _arguments: tuple[object, ...]) -> None:
@@ -79,5 +96,14 @@ def _forbid(event: str, _arguments: tuple[object, ...]) -> None:
         raise PermissionError(f"a reader of files must not use {event}")
 
 
+def _report(kind: type[BaseException], _error: BaseException, trace: TracebackType | None) -> None:
+    """Where it crashed and with what, for the log; never the message, which may quote the document."""
+    import traceback
+
+    sys.stderr.write("".join(traceback.format_tb(trace)) + kind.__name__)
+
+
 if __name__ == "__main__":
-    main()
+    code = main()
+    sys.stderr.flush()
+    os._exit(code)  # freeing a large document piece by piece can take longer than reading it

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict, fields
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 CANDIDATES = 50
 
 
+@runtime_checkable
 class Embedder(Protocol):
     """Texts to vectors of length 1, shape (len(texts), dimension)."""
 

@@ -65,14 +65,26 @@ class Batcher:
         placing = choose(self._slots, generation.prompt, reuse=reuse)
         promised = sum(work.generation.cells for work, _ in self._working())
         room = self._context.cells - promised - generation.cells
-        if placing is None or room < 0:
+        if placing is None or room < 0 or not self._may_join(generation):
             return False
+        if generation.repeatable:
+            self._clear()
         self._keep_prefix(placing)
         sampler, text = Sampler(generation.options), TextStream(generation.options.stop)
         placing.slot.work = Work(generation, sampler, text, next(self._numbers))
         self._make_room(room)
         generation.start(placing.kept)
         return True
+
+    def _may_join(self, generation: Generation) -> bool:
+        """Sums are rounded differently in other company, so who wants the same tokens every time works alone."""
+        others = [work.generation for work, _ in self._working()]
+        return not others or not (generation.repeatable or any(other.repeatable for other in others))
+
+    def _clear(self) -> None:
+        self._context.clear()
+        for slot in self._slots:
+            slot.tokens = []
 
     def _keep_prefix(self, placing: Placing) -> None:
         slot, donor = placing.slot, placing.donor

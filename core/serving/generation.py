@@ -93,6 +93,11 @@ class Generation:
         return len(self.prompt) + self.options.max_tokens
 
     @property
+    def repeatable(self) -> bool:
+        """Whether the same request must give the same tokens again: a seed is set and nothing known is to be used."""
+        return self.options.seed is not None and not self.options.cache_prompt
+
+    @property
     def seconds(self) -> float:
         """Since the work began."""
         return time.monotonic() - self._started

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import threading
 import weakref
 from collections.abc import Sequence
 from enum import IntEnum
@@ -148,7 +149,11 @@ class Context:
 
     def decode(self, batch: Batch) -> Decoded:
         """Read the batch. Unless done, the caller must `forget` what it added. Raises ModelError."""
-        code = native.llama_decode(self.handle, batch.native)
+        _calls.decoding = True
+        try:
+            code = native.llama_decode(self.handle, batch.native)
+        finally:
+            _calls.decoding = False
         if code in tuple(Decoded):
             return Decoded(code)
         raise ModelError(f"llama.cpp failed with code {code}. The answer was lost; ask again.")
@@ -160,6 +165,10 @@ class Context:
     def copy(self, source: int, target: int, count: int) -> None:
         """Let `target`, which must be empty, begin with the first `count` tokens of `source`; takes no cells."""
         native.llama_memory_seq_cp(self._memory, source, target, 0, count)
+
+    def clear(self) -> None:
+        """Forget everything, and where it was: what is read next stands in the same cells as in a new context."""
+        native.llama_memory_clear(self._memory, False)
 
     def close(self) -> None:
         if self.handle:
@@ -208,17 +217,19 @@ def physical_cores() -> int:
 # ggml_log_level: 3 is a warning, 4 an error; the rest is for debugging. (llama_cpp._logger numbers them otherwise.)
 _LEVELS = {3: logging.WARNING, 4: logging.WARNING}
 _line: list[str] = []
+_calls = threading.local()
 
 
 @native.llama_log_callback  # type: ignore[untyped-decorator]
 def _write_log(level: int, text: bytes, _user: object) -> None:
-    """llama.cpp sends pieces of lines; a continued line keeps the level that it ends with."""
+    """llama.cpp sends pieces of lines. What it says about a step goes unheard: our own code knows it by its result,
+    and it complains four times about each one that was aborted on purpose."""
     _line.append(text.decode("utf-8", "replace"))
     if text.endswith(b"\n"):
         line = "".join(_line).rstrip()
         _line.clear()
-        if line:
-            log.log(_LEVELS.get(level, logging.DEBUG), "%s", line)
+        quiet = getattr(_calls, "decoding", False)
+        log.log(logging.DEBUG if quiet else _LEVELS.get(level, logging.DEBUG), "%s", line)
 
 
 @cache

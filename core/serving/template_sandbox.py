@@ -183,8 +183,8 @@ def _join(parts: Any, glue: str = "", attribute: str | None = None) -> str:
     return _joined(glue, (str(_weighed(part)) for part in parts))
 
 
-def _replace(text: Any, old: str, new: str, count: int = -1) -> str:
-    text = str(_weighed(text))
+def _replace(value: Any, old: str, new: str, count: int = -1) -> str:
+    text = str(_weighed(value))
     _require((text.count(old) + 1) * len(new) + len(text) <= 2 * MAX_WEIGHT)
     return text.replace(old, new, count)
 

@@ -77,6 +77,19 @@ def connect(path: Path, *, foreign_keys: bool = True) -> Engine:
     return engine
 
 
+def backup(path: Path, copy: Path) -> None:
+    """Write a consistent copy, also while others write. A plain copy of the file would miss what is in the WAL."""
+    draft = copy.with_suffix(".tmp")
+    draft.unlink(missing_ok=True)
+    source, target = pysqlite3.connect(str(path)), pysqlite3.connect(str(draft))
+    try:
+        source.backup(target)
+    finally:
+        target.close()
+        source.close()
+    draft.replace(copy)
+
+
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
     """Turn what SQLite and the system say about a full, locked or broken disk into sentences for people."""

@@ -6,10 +6,11 @@ so; page headers and footers stay as well: what a citation quotes is what stands
 
 from __future__ import annotations
 
+import mmap
 import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,9 +25,13 @@ if TYPE_CHECKING:
 
 MOST_PAGES = 5_000
 MOST_HEADINGS = 5_000
+DEEPEST_ARRAY = 1_000
 # A heading of the outline may stand on the page behind its number: "Chapter 12. " or "A.3.1 ".
 LONGEST_NUMBER = 12
 _METADATA = {"Author": "author", "Subject": "subject", "Keywords": "keywords", "CreationDate": "created"}
+_NESTED = re.compile(rb"(?:\[\s{0,4}){%d}|(?:<<\s{0,4}){%d}" % (DEEPEST_ARRAY, DEEPEST_ARRAY))
+_OBJECT_STREAM = re.compile(rb"/ObjStm\b")
+_MILLIONS = re.compile(rb"/N\s{1,4}\d{7}")
 _DATE = re.compile(r"D:(\d{4})(\d\d)(\d\d)")
 
 
@@ -38,6 +43,7 @@ class PdfLoader:
     library: str | None = "pypdfium2"
 
     def load(self, path: Path, name: str) -> Document:
+        _check_structure(path, name)
         draft = Draft(name)
         with _opened(path, name) as pdf:
             unread = _add_pages(pdf, draft)
@@ -57,7 +63,15 @@ class PdfLoader:
             metadata={ours: _readable(about.get(theirs, "")) for theirs, ours in _METADATA.items()},
             warnings=_warnings(unread, empty),
         )
-        return _with_headings(document, titles, name)
+        return _with_headings(document, titles)
+
+
+def _check_structure(path: Path, name: str) -> None:
+    """Refuse what only a made-up file claims: arrays a thousand deep, a stream of millions of objects."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        claims = (content[max(0, found.start() - 300) : found.end() + 300] for found in _OBJECT_STREAM.finditer(content))
+        if _NESTED.search(content) or any(_MILLIONS.search(claim) for claim in claims):
+            raise BadUpload(f"{name} is built as no real document is. It was not opened: print it to a new PDF.")
 
 
 @contextmanager
@@ -135,10 +149,8 @@ def _outline(pdf: PdfDocument) -> list[tuple[int, str, int]]:
     return found
 
 
-def _with_headings(document: Document, titles: list[tuple[int, str, int]], name: str) -> Document:
+def _with_headings(document: Document, titles: list[tuple[int, str, int]]) -> Document:
     """The document with the entries of its outline as headings, each at its line on its page."""
-    from dataclasses import replace
-
     lines: dict[int, list[tuple[int, str]]] = {}
     headings: list[Heading] = []
     last: dict[int, int] = {}

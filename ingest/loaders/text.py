@@ -10,7 +10,7 @@ from pathlib import Path
 from core.types import Document, Heading, Table
 from ingest.loaders.clean import clean, one_line
 from ingest.loaders.decode import decode
-from ingest.loaders.detect import MARKDOWN
+from ingest.loaders.detect import MARKDOWN, TEXT
 from ingest.loaders.draft import LONGEST_TITLE, Draft
 
 _FRONT_MATTER = re.compile(r"---[ \t]*\n(.*?\n)---[ \t]*(?:\n|\Z)", re.S)
@@ -31,7 +31,10 @@ class TextLoader:
         decoded = decode(path.read_bytes())
         draft = Draft(name)
         draft.write(clean(decoded.text))
-        return draft.document(self.media_type, metadata={"encoding": decoded.encoding}, warnings=decoded.warnings)
+        plain = [] if self.media_type == TEXT else ["It was read as plain text, without regard to its structure."]
+        return draft.document(
+            self.media_type, metadata={"encoding": decoded.encoding}, warnings=[*plain, *decoded.warnings]
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from filelock import FileLock
 from sqlalchemy import Connection
 
 from core.errors import DatabaseTooNew, StorageError
-from core.storage.db import connect, translated
+from core.storage.db import backup, connect, translated
 
 HERE = Path(__file__).parent
 
@@ -66,10 +66,4 @@ def _has_tables(connection: Connection) -> bool:
 
 def _backup(path: Path, revision: str) -> None:
     copy = path.with_name(f"{path.stem}.before-{revision}.db")
-    copy.unlink(missing_ok=True)
-    engine = connect(path, foreign_keys=False)
-    try:
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.exec_driver_sql("VACUUM INTO ?", (str(copy),))
-    finally:
-        engine.dispose()
+    backup(path, copy)

@@ -21,12 +21,30 @@ STATEMENTS = (
 
 
 def upgrade() -> None:
+    _create_index_state()
+    _create_preferences()
+    _create_users()
+    _create_collections()
+    _create_documents()
+    _create_chunks()
+    _create_collection_documents()
+    _create_document_texts()
+    _create_jobs()
+    _create_vectors()
+    for statement in STATEMENTS:
+        op.get_bind().exec_driver_sql(statement)
+
+
+def _create_index_state() -> None:
     op.create_table(
         "index_state",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("generation", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_index_state")),
     )
+
+
+def _create_preferences() -> None:
     op.create_table(
         "preferences",
         sa.Column("name", sa.String(length=100), nullable=False),
@@ -34,6 +52,9 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.DateTime(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_preferences")),
     )
+
+
+def _create_users() -> None:
     op.create_table(
         "users",
         sa.Column("id", sa.String(length=32), nullable=False),
@@ -42,6 +63,9 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
     )
+
+
+def _create_collections() -> None:
     op.create_table(
         "collections",
         sa.Column("id", sa.String(length=32), nullable=False),
@@ -52,6 +76,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_collections")),
         sa.UniqueConstraint("owner_id", "name", name=op.f("uq_collections_owner_id_name")),
     )
+
+
+def _create_documents() -> None:
     op.create_table(
         "documents",
         sa.Column("id", sa.String(length=32), nullable=False),
@@ -71,6 +98,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("owner_id", "sha256", name=op.f("uq_documents_owner_id_sha256")),
     )
     op.create_index(op.f("ix_documents_status"), "documents", ["status"], unique=False)
+
+
+def _create_chunks() -> None:
     op.create_table(
         "chunks",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -88,6 +118,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("document_id", "position", name=op.f("uq_chunks_document_id_position")),
         sqlite_autoincrement=True,
     )
+
+
+def _create_collection_documents() -> None:
     op.create_table(
         "collection_documents",
         sa.Column("collection_id", sa.String(length=32), nullable=False),
@@ -99,14 +132,14 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
         sa.ForeignKeyConstraint(
-            ["document_id"],
-            ["documents.id"],
-            name=op.f("fk_collection_documents_document_id"),
-            ondelete="CASCADE",
+            ["document_id"], ["documents.id"], name=op.f("fk_collection_documents_document_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("collection_id", "document_id", name=op.f("pk_collection_documents")),
     )
     op.create_index(op.f("ix_collection_documents_document_id"), "collection_documents", ["document_id"], unique=False)
+
+
+def _create_document_texts() -> None:
     op.create_table(
         "document_texts",
         sa.Column("document_id", sa.String(length=32), nullable=False),
@@ -118,6 +151,9 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("document_id", name=op.f("pk_document_texts")),
     )
+
+
+def _create_jobs() -> None:
     op.create_table(
         "jobs",
         sa.Column("id", sa.String(length=32), nullable=False),
@@ -144,6 +180,9 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_jobs_document_id"), "jobs", ["document_id"], unique=False)
     op.create_index(op.f("ix_jobs_status_created_at"), "jobs", ["status", "created_at"], unique=False)
+
+
+def _create_vectors() -> None:
     op.create_table(
         "vectors",
         sa.Column("chunk_id", sa.Integer(), nullable=False),
@@ -153,5 +192,3 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["chunk_id"], ["chunks.id"], name=op.f("fk_vectors_chunk_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("chunk_id", name=op.f("pk_vectors")),
     )
-    for statement in STATEMENTS:
-        op.get_bind().exec_driver_sql(statement)

@@ -13,12 +13,30 @@ STATEMENTS = (
 
 
 def upgrade() -> None:
+    _create_prompts()
+    _create_prompt_versions()
+    _create_publications()
+    _create_conversations()
+    _create_pipelines()
+    _create_messages()
+    _create_citations()
+    _create_feedback()
+    _create_passages()
+    _create_traces()
+    for statement in STATEMENTS:
+        op.get_bind().exec_driver_sql(statement)
+
+
+def _create_prompts() -> None:
     op.create_table(
         "prompts",
         sa.Column("name", sa.String(length=40), nullable=False),
         sa.Column("published", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_prompts")),
     )
+
+
+def _create_prompt_versions() -> None:
     op.create_table(
         "prompt_versions",
         sa.Column("id", sa.String(length=32), nullable=False),
@@ -37,6 +55,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_prompt_versions")),
         sa.UniqueConstraint("prompt", "version", name=op.f("uq_prompt_versions_prompt_version")),
     )
+
+
+def _create_publications() -> None:
     op.create_table(
         "publications",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -52,6 +73,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["prompt"], ["prompts.name"], name=op.f("fk_publications_prompt"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_publications")),
     )
+
+
+def _create_conversations() -> None:
     op.create_table(
         "conversations",
         sa.Column("id", sa.String(length=32), nullable=False),
@@ -64,10 +88,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(), nullable=False),
         sa.Column("updated_at", sa.DateTime(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["collection_id"],
-            ["collections.id"],
-            name=op.f("fk_conversations_collection_id"),
-            ondelete="SET NULL",
+            ["collection_id"], ["collections.id"], name=op.f("fk_conversations_collection_id"), ondelete="SET NULL"
         ),
         sa.ForeignKeyConstraint(
             ["document_id"], ["documents.id"], name=op.f("fk_conversations_document_id"), ondelete="SET NULL"
@@ -76,11 +97,11 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_conversations")),
     )
     op.create_index(
-        op.f("ix_conversations_owner_id_updated_at"),
-        "conversations",
-        ["owner_id", "updated_at"],
-        unique=False,
+        op.f("ix_conversations_owner_id_updated_at"), "conversations", ["owner_id", "updated_at"], unique=False
     )
+
+
+def _create_pipelines() -> None:
     op.create_table(
         "pipelines",
         sa.Column("id", sa.String(length=32), nullable=False),
@@ -99,6 +120,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_pipelines")),
         sa.UniqueConstraint("config_hash", name=op.f("uq_pipelines_config_hash")),
     )
+
+
+def _create_messages() -> None:
     op.create_table(
         "messages",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -112,10 +136,7 @@ def upgrade() -> None:
         sa.Column("pipeline_id", sa.String(length=32), nullable=True),
         sa.Column("created_at", sa.DateTime(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["conversation_id"],
-            ["conversations.id"],
-            name=op.f("fk_messages_conversation_id"),
-            ondelete="CASCADE",
+            ["conversation_id"], ["conversations.id"], name=op.f("fk_messages_conversation_id"), ondelete="CASCADE"
         ),
         sa.ForeignKeyConstraint(["parent_id"], ["messages.id"], name=op.f("fk_messages_parent_id"), ondelete="CASCADE"),
         sa.ForeignKeyConstraint(
@@ -126,6 +147,9 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_messages_conversation_id"), "messages", ["conversation_id"], unique=False)
     op.create_index(op.f("ix_messages_state"), "messages", ["state"], unique=False)
+
+
+def _create_citations() -> None:
     op.create_table(
         "citations",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -148,6 +172,9 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_citations_document_id"), "citations", ["document_id"], unique=False)
     op.create_index(op.f("ix_citations_message_id"), "citations", ["message_id"], unique=False)
+
+
+def _create_feedback() -> None:
     op.create_table(
         "feedback",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -170,6 +197,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_feedback")),
         sa.UniqueConstraint("message_id", "user_id", name=op.f("uq_feedback_message_id_user_id")),
     )
+
+
+def _create_passages() -> None:
     op.create_table(
         "passages",
         sa.Column("message_id", sa.Integer(), nullable=False),
@@ -193,6 +223,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("message_id", "rank", name=op.f("pk_passages")),
     )
     op.create_index(op.f("ix_passages_document_id"), "passages", ["document_id"], unique=False)
+
+
+def _create_traces() -> None:
     op.create_table(
         "traces",
         sa.Column("message_id", sa.Integer(), nullable=False),
@@ -205,5 +238,3 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["owner_id"], ["users.id"], name=op.f("fk_traces_owner_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("message_id", name=op.f("pk_traces")),
     )
-    for statement in STATEMENTS:
-        op.get_bind().exec_driver_sql(statement)

@@ -1,0 +1,160 @@
+"""Reading a file in a child process that may die of it: limits, clock, memory watch, cancel."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, NoReturn
+
+import psutil
+
+from core.errors import BadUpload, Cancelled, StorageFull
+from core.storage.db import translated
+from core.types import Document
+from ingest import answers
+from ingest.loaders import parser_of
+from ingest.parse import DISK_FULL, MEMORY, TOO_LONG
+
+log = logging.getLogger(__name__)
+
+ROOT = Path(__file__).resolve().parents[1]
+OUTPUT_MB = 192
+LOOK_EVERY = 0.05
+# The child gets what an interpreter needs to start, and none of the settings or secrets of this process.
+INHERITED = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "LANG", "LC_ALL")
+
+
+@dataclass(slots=True)
+class _Watched:
+    """What was seen of a child: the most memory it had, and why it was ended if it was."""
+
+    peak: int = 0
+    reason: str = ""
+
+
+def parse(
+    path: Path, name: str, *, seconds: float, memory_mb: int, cancelled: Callable[[], bool] = lambda: False
+) -> Document:
+    """Read the file in a child process.
+
+    Raises BadUpload (also UnknownType, NoText) with a sentence that names the file, Cancelled within a moment of
+    `cancelled()` turning true, StorageFull when there is no room for the answer.
+    """
+    scratch = Path(tempfile.gettempdir())
+    with translated(scratch / "answer"), tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as errors:
+        with tempfile.TemporaryDirectory(prefix="groundwork-", ignore_cleanup_errors=True) as folder:
+            child = _start(folder, answer, errors)
+            try:
+                _ask(child, path, name, seconds, memory_mb)
+                watched = _watch(child, seconds, memory_mb << 20, cancelled)
+            finally:
+                child.kill()
+                child.communicate()
+        if watched.reason == "cancelled":
+            raise Cancelled(f"Reading {name} was cancelled.")
+        if child.returncode != 0 or watched.reason:
+            _refuse(name, child.returncode, watched, seconds, memory_mb, errors)
+        answer.seek(0)
+        return _document(answer, name)
+
+
+def _start(folder: str, answer: IO[bytes], errors: IO[bytes]) -> subprocess.Popen[bytes]:
+    environment = {key: os.environ[key] for key in INHERITED if key in os.environ}
+    # One arena: each further one reserves 64 MB of addresses, which would count against the limit.
+    environment |= {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", "MALLOC_ARENA_MAX": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-P", "-s", "-m", "ingest.parse"],
+        cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=answer, stderr=errors, start_new_session=True,
+    )  # fmt: skip
+
+
+def _ask(child: subprocess.Popen[bytes], path: Path, name: str, seconds: float, memory_mb: int) -> None:
+    request = {
+        "path": str(path.resolve()),
+        "name": name,
+        "seconds": seconds,
+        "memory": memory_mb << 20,
+        "output": OUTPUT_MB << 20,
+    }
+    assert child.stdin is not None
+    try:
+        child.stdin.write(json.dumps(request).encode() + b"\n")
+        child.stdin.flush()  # and stays open: its end tells the child that we are gone
+    except BrokenPipeError:
+        log.warning("the reader ended before it was asked")
+
+
+def _watch(
+    child: subprocess.Popen[bytes], seconds: float, memory: int, cancelled: Callable[[], bool]
+) -> _Watched:
+    """Wait for the child to end, or say why it must."""
+    watched, deadline = _Watched(), time.monotonic() + seconds
+    process = psutil.Process(child.pid)
+    while True:
+        try:
+            child.wait(LOOK_EVERY)
+            return watched
+        except subprocess.TimeoutExpired:
+            pass
+        try:
+            watched.peak = max(watched.peak, process.memory_info().rss)
+        except psutil.Error:
+            continue  # it has just ended
+        if cancelled():
+            watched.reason = "cancelled"
+        elif time.monotonic() > deadline:
+            watched.reason = "time"
+        elif watched.peak > memory:
+            watched.reason = "memory"
+        if watched.reason:
+            return watched
+
+
+def _refuse(
+    name: str, code: int, watched: _Watched, seconds: float, memory_mb: int, errors: IO[bytes]
+) -> NoReturn:
+    """Say in one sentence what the end of the child means."""
+    errors.seek(0)
+    log.warning(
+        "reader ended with code %s (%s), peak %s MB: %s",
+        code, watched.reason or "by itself", watched.peak >> 20, errors.read(4096).decode(errors="replace"),
+    )  # fmt: skip
+    if watched.reason == "time" or code in _signals("SIGXCPU"):
+        raise BadUpload(f"{name} takes longer than {seconds:g} s to read. Split it, or print it to a new PDF.")
+    # A library in C that gets no memory aborts or crashes; near the limit that is what happened.
+    starved = code in _signals("SIGABRT", "SIGSEGV", "SIGBUS", "SIGTRAP", "SIGILL") and watched.peak > memory_mb << 19
+    if watched.reason == "memory" or code == MEMORY or code in _signals("SIGKILL") or starved:
+        raise BadUpload(f"{name} needs more than {memory_mb:,} MB of memory to be read. Split it into smaller files.")
+    if code == TOO_LONG or code in _signals("SIGXFSZ"):
+        raise BadUpload(f"{name} holds more text than can be indexed. Split it into smaller files.")
+    if code == DISK_FULL:
+        raise StorageFull(f"The disk of {tempfile.gettempdir()} is full. Free some space and try again.")
+    raise BadUpload(_damaged(name))
+
+
+def _signals(*names: str) -> set[int]:
+    """The exit codes that mean these signals, as far as the system has them."""
+    import signal
+
+    return {-int(getattr(signal, name)) for name in names if hasattr(signal, name)}
+
+
+def _document(answer: IO[bytes], name: str) -> Document:
+    try:
+        document = answers.read(answer)
+    except ValueError as error:
+        log.warning("the reader gave no proper answer: %s", type(error).__name__)
+        raise BadUpload(_damaged(name)) from error
+    return replace(document, parser=parser_of(document.media_type))
+
+
+def _damaged(name: str) -> str:
+    return f"{name} is damaged: the reader could not get through it. Open it in its own program and save it anew."

@@ -1,0 +1,74 @@
+"""Fixtures for all tests: temporary data, the real services over it, and no way to the developer's own data."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from core import services as composition
+from core.services import Services, build
+from core.settings import ROOT, Settings
+from core.types import Chunk, Document, JobStatus
+from tests.small import SmallClient
+
+SHARED = ROOT.parent / "shared"
+
+
+@pytest.fixture(autouse=True)
+def _no_foreign_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test reads or writes the data folder of the checkout."""
+    monkeypatch.setenv("GROUNDWORK_DATA", str(tmp_path / "data"))
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data=tmp_path / "data", passages=3)
+
+
+@pytest.fixture
+def client(settings: Settings) -> SmallClient:
+    return SmallClient(settings.run)
+
+
+@pytest.fixture
+def live(settings: Settings, client: SmallClient) -> Iterator[Services]:
+    """The real services with the small client at their edge; no other process is started."""
+    made = build(settings, client)
+    composition.use(made)
+    yield made
+    composition.use(None)
+    made.turns.stop_all()
+    made.turns.wait_idle(5)
+    made.release()
+
+
+@pytest.fixture
+def add_text(live: Services) -> Callable[..., str]:
+    """Take in a text as the worker would: a chunk for every paragraph. Returns the document's id."""
+
+    def add(text: str, *, name: str = "note.md", collection: str | None = None, owner_id: str = "local") -> str:
+        home = live.documents.collection(collection, owner_id=owner_id) if collection else None
+        added = live.documents.add(io.BytesIO(text.encode()), name=name, owner_id=owner_id, collection_id=home)
+        chunks, start = [], 0
+        for position, paragraph in enumerate(text.split("\n\n")):
+            chunks.append(Chunk(position, start, start + len(paragraph), paragraph))
+            start += len(paragraph) + 2
+        live.chunks.save_text(added.document_id, Document(name, "text/plain", text), chunks, {"chunks": len(chunks)})
+        pending = live.chunks.unembedded(added.document_id, live.settings.embedding_model)
+        vectors = live.client.embed([text for _, text in pending], priority="ingest")
+        live.chunks.save_vectors(
+            added.document_id,
+            live.settings.embedding_model,
+            [id for id, _ in pending],
+            vectors,
+            {"chunks": len(chunks)},
+        )
+        job = live.jobs.claim("test")
+        if job is not None:
+            live.jobs.finish(job.id, "test", JobStatus.done)
+        return added.document_id
+
+    return add

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pysqlite3
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import select, text
+from sqlalchemy.exc import IntegrityError
+
+from core.errors import DatabaseTooNew, StorageBusy, StorageError
+from core.storage import db as db_module
+from core.storage.db import Database
+from core.storage.migrations import upgrade
+from core.storage.tables import Base, ChunkRow, DocumentRow, PreferenceRow, PromptRow, PromptVersionRow, UserRow
+
+
+@pytest.fixture
+def db(tmp_path: Path):  # type: ignore[no-untyped-def]
+    upgrade(tmp_path / "app.db")
+    made = Database(tmp_path / "app.db")
+    yield made
+    made.close()
+
+
+def fill(db: Database) -> None:
+    with db.write() as session:
+        session.add(UserRow(id="u", name="U", role="admin"))
+        session.flush()
+        session.add(DocumentRow(id="d", owner_id="u", name="n", sha256="0" * 64, size=1))
+        session.flush()
+        session.add(ChunkRow(document_id="d", position=0, start=0, end=9, text="Warranties last", heading="Terms"))
+
+
+def matches(db: Database, word: str) -> int:
+    with db.read() as session:
+        query = text("SELECT count(*) FROM chunk_words WHERE chunk_words MATCH :word")
+        return int(session.execute(query, {"word": f'"{word}"'}).scalar_one())
+
+
+def test_migrations_make_the_schema_of_the_tables(db: Database) -> None:
+    with db.engine.connect() as connection:
+        differences = compare_metadata(MigrationContext.configure(connection), Base.metadata)
+    # The virtual table of the keyword index and its shadows are not SQLAlchemy's.
+    assert [d for d in differences if not (d[0] == "remove_table" and d[1].name.startswith("chunk_words"))] == []
+
+
+def test_sqlite_is_free_of_the_wal_reset_bug() -> None:
+    assert pysqlite3.sqlite_version_info >= db_module.OLDEST_SQLITE
+
+
+def test_an_affected_sqlite_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(pysqlite3, "sqlite_version_info", (3, 40, 1))
+    with pytest.raises(StorageError, match="can damage databases"):
+        Database(tmp_path / "x.db")
+
+
+def test_the_pragmas_hold_on_every_connection(db: Database) -> None:
+    with db.read() as session:
+        asked = {
+            name: session.execute(text(f"PRAGMA {name}")).scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "trusted_schema")
+        }
+    assert asked == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "trusted_schema": 0}
+
+
+def test_eight_writers_lose_no_update(db: Database) -> None:
+    with db.write() as session:
+        session.add(PreferenceRow(name="n", value="0"))
+
+    def work() -> None:
+        for _ in range(30):
+            with db.write() as session:
+                row = session.get_one(PreferenceRow, "n")
+                row.value = str(int(row.value) + 1)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with db.read() as session:
+        assert session.get_one(PreferenceRow, "n").value == "240"
+
+
+def test_the_keyword_index_follows_the_chunks_through_cascades(db: Database) -> None:
+    fill(db)
+    assert matches(db, "warranty") == 1
+    with db.write() as session:
+        session.delete(session.get_one(DocumentRow, "d"))
+    assert matches(db, "warranty") == 0
+
+
+def test_an_error_rolls_everything_back(db: Database) -> None:
+    with pytest.raises(ZeroDivisionError), db.write() as session:
+        session.add(PreferenceRow(name="half", value="1"))
+        session.flush()
+        1 / 0  # noqa: B018
+    with db.read() as session:
+        assert session.get(PreferenceRow, "half") is None
+
+
+def test_prompt_versions_and_chunks_cannot_be_changed(db: Database) -> None:
+    fill(db)
+    with db.write() as session:
+        session.add(PromptRow(name="p"))
+        session.flush()
+        session.add(PromptVersionRow(id="v", prompt="p", version=1, text="a", reason="r"))
+    for statement in ("UPDATE prompt_versions SET text='b'", "UPDATE chunks SET text='b'"):
+        with pytest.raises(IntegrityError, match="immutable"), db.write() as session:
+            session.execute(text(statement))
+
+
+def test_a_locked_database_is_named_as_busy(db: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(db_module, "BUSY_SECONDS", 0.2)
+    other = Database(tmp_path / "app.db")
+    blocker = pysqlite3.connect(str(tmp_path / "app.db"), isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    try:
+        with pytest.raises(StorageBusy, match="busy"), other.write() as session:
+            session.add(PreferenceRow(name="x", value="1"))
+    finally:
+        blocker.close()
+        other.close()
+
+
+def test_a_database_of_the_future_is_left_untouched(db: Database, tmp_path: Path) -> None:
+    with db.write() as session:
+        session.execute(text("UPDATE alembic_version SET version_num='9999_future'"))
+    db.close()
+    with pytest.raises(DatabaseTooNew, match="newer version"):
+        upgrade(tmp_path / "app.db")
+    again = Database(tmp_path / "app.db")
+    with again.read() as session:
+        assert session.execute(text("SELECT version_num FROM alembic_version")).scalar() == "9999_future"
+    again.close()
+
+
+def test_a_file_that_is_no_database_is_left_untouched(tmp_path: Path) -> None:
+    path = tmp_path / "app.db"
+    path.write_bytes(b"this is not a database" * 100)
+    with pytest.raises(StorageError, match="damaged"):
+        upgrade(path)
+    assert path.read_bytes().startswith(b"this is not")
+
+
+def test_somebody_elses_database_is_left_untouched(tmp_path: Path) -> None:
+    path = tmp_path / "app.db"
+    connection = pysqlite3.connect(str(path))
+    connection.execute("CREATE TABLE theirs(x)")
+    connection.close()
+    with pytest.raises(StorageError, match="not a database of Groundwork"):
+        upgrade(path)
+
+
+def test_a_migration_keeps_a_backup_and_the_rows(db: Database, tmp_path: Path) -> None:
+    fill(db)
+    db.close()
+    connection = pysqlite3.connect(str(tmp_path / "app.db"))
+    connection.execute("UPDATE alembic_version SET version_num='0001_documents'")
+    for table in (
+        "traces",
+        "citations",
+        "passages",
+        "feedback",
+        "messages",
+        "conversations",
+        "pipelines",
+        "publications",
+        "prompt_versions",
+        "prompts",
+    ):
+        connection.execute(f"DROP TABLE {table}")  # an installation that has only the first migration
+    connection.commit()
+    connection.close()
+    upgrade(tmp_path / "app.db")
+    assert (tmp_path / "app.before-0001_documents.db").exists()
+    again = Database(tmp_path / "app.db")
+    with again.read() as session:
+        assert session.scalar(select(ChunkRow.text)) == "Warranties last"
+        assert session.scalar(select(PromptRow.name)) is None
+    again.close()

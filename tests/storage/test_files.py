@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import hashlib
+import io
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core.errors import BadUpload
+from core.settings import ROOT
+from core.storage.files import FileStore
+
+
+def test_the_same_bytes_are_stored_once(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    first = store.put(io.BytesIO(b"hello"), name="a", limit=10)
+    assert store.put(io.BytesIO(b"hello"), name="b", limit=10) == first
+    assert first.sha256 == hashlib.sha256(b"hello").hexdigest()
+    assert [p.name for p in tmp_path.iterdir()] == [first.sha256]
+
+
+@pytest.mark.parametrize(("content", "message"), [(b"", "is empty"), (b"x" * 2_097_153, "larger than 2 MB")])
+def test_a_refused_upload_leaves_nothing_behind(tmp_path: Path, content: bytes, message: str) -> None:
+    with pytest.raises(BadUpload, match=message):
+        FileStore(tmp_path).put(io.BytesIO(content), name="a.txt", limit=2 << 20)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "a" * 63, "A" * 64, "", "a" * 63 + "/"])
+def test_only_a_hash_becomes_a_path(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="SHA-256"):
+        FileStore(tmp_path).path(name)
+
+
+def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+    code = (
+        "import io, resource, signal, sys\n"
+        "from pathlib import Path\n"
+        "from core.storage.files import FileStore\n"
+        "from core.errors import StorageFull\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        "try:\n"
+        "    FileStore(Path(sys.argv[1])).put(io.BytesIO(b'x' * 100_000), name='a', limit=1 << 20)\n"
+        "except StorageFull as error:\n"
+        "    print(error)\n"
+    )
+    assert resource.RLIMIT_FSIZE
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "is full" in done.stdout
+    assert list(tmp_path.iterdir()) == []
