@@ -161,4 +161,4 @@ def _stuck(session: Session) -> Iterator[tuple[str, str]]:
     job = select(JobRow.id).where(JobRow.document_id == DocumentRow.id, JobRow.status.in_(OPEN)).exists()
     failed = select(JobRow.id).where(JobRow.document_id == DocumentRow.id, JobRow.error != "").exists()
     query = select(DocumentRow.id, DocumentRow.owner_id).where(DocumentRow.status.in_(waiting), ~job, ~failed)
-    yield from session.execute(query).tuples()
+    yield from ((id, owner) for id, owner in session.execute(query))

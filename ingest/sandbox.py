@@ -92,9 +92,7 @@ def _ask(child: subprocess.Popen[bytes], path: Path, name: str, seconds: float, 
         log.warning("the reader ended before it was asked")
 
 
-def _watch(
-    child: subprocess.Popen[bytes], seconds: float, memory: int, cancelled: Callable[[], bool]
-) -> _Watched:
+def _watch(child: subprocess.Popen[bytes], seconds: float, memory: int, cancelled: Callable[[], bool]) -> _Watched:
     """Wait for the child to end, or say why it must."""
     watched, deadline = _Watched(), time.monotonic() + seconds
     process = psutil.Process(child.pid)
@@ -118,9 +116,7 @@ def _watch(
             return watched
 
 
-def _refuse(
-    name: str, code: int, watched: _Watched, seconds: float, memory_mb: int, errors: IO[bytes]
-) -> NoReturn:
+def _refuse(name: str, code: int, watched: _Watched, seconds: float, memory_mb: int, errors: IO[bytes]) -> NoReturn:
     """Say in one sentence what the end of the child means."""
     errors.seek(0)
     log.warning(

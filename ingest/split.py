@@ -54,9 +54,7 @@ class _Section:
     tokens: int
 
 
-def split(
-    document: Document, *, count_tokens: Count, budget: int = BUDGET, overlap: int = OVERLAP
-) -> list[Chunk]:
+def split(document: Document, *, count_tokens: Count, budget: int = BUDGET, overlap: int = OVERLAP) -> list[Chunk]:
     """Chunks of at most `budget` tokens, `overlap` of which may repeat the end of the chunk before.
 
     The heading path of a chunk has at most HEADING_TOKENS more. `count_tokens` may raise to stop the work.

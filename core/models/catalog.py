@@ -138,7 +138,8 @@ def find(model_id: str) -> CatalogModel:
     catalog = load_catalog()
     if model_id in catalog:
         return catalog[model_id]
-    near = difflib.get_close_matches(model_id.lower(), catalog, n=3, cutoff=0.4)
+    wanted = model_id.lower()
+    near = [known for known in catalog if wanted in known] or difflib.get_close_matches(wanted, catalog, cutoff=0.4)
     hint = f"Did you mean {' or '.join(near)}?" if near else f"Known are {', '.join(catalog)}."
     raise NotFound(f"There is no model {model_id} in the catalog. {hint}")
 

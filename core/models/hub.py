@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from core.errors import ModelUnavailable
 from core.models.catalog import CatalogModel, HubSource, ModelFile
-from core.models.partial import BLOCK, Partial, raise_if_cancelled
+from core.models.partial import Partial, raise_if_cancelled
 
 if TYPE_CHECKING:
     import httpx2
@@ -32,14 +32,14 @@ def download(
     Raises ModelUnavailable, ModelCorrupt, Cancelled.
     """
     # Imported here: it costs 0.3 s, and most programs that ask for a model have it already.
-    from huggingface_hub import constants, hf_hub_url
+    from huggingface_hub import hf_hub_url
 
     if not _answers():
         raise ModelUnavailable("the Hugging Face hub cannot be reached")
     # Small files first, so that a wrong repository is found out before the weights are fetched.
     for file in sorted(model.files, key=lambda file: file.bytes):
         path = source.path or file.name.removeprefix(model.file)
-        url = hf_hub_url(source.repository, path, revision=source.revision, endpoint=constants.ENDPOINT)
+        url = hf_hub_url(source.repository, path, revision=source.revision)
         _download_file(url, file, partial, report, cancel)
 
 
@@ -103,7 +103,7 @@ def _pieces(
     response: httpx2.Response, others: int, report: Callable[[int], None], cancel: threading.Event, start: int
 ) -> Iterator[bytes]:
     arrived = start if response.status_code == 206 else 0
-    for piece in response.iter_bytes(BLOCK):
+    for piece in response.iter_bytes():
         raise_if_cancelled(cancel)
         arrived += len(piece)
         yield piece

@@ -122,7 +122,10 @@ def read(path: Path) -> tuple[faiss.IndexIDMap2 | None, int]:
         if data:
             log.warning("the index file is damaged and is rebuilt from the database")
         return None, -1
-    index = faiss.downcast_index(faiss.deserialize_index(np.frombuffer(body, dtype="uint8")))
+    owner = faiss.deserialize_index(np.frombuffer(body, dtype="uint8"))
+    index = faiss.downcast_index(owner)
+    owner.this.disown()  # type: ignore[attr-defined]  # the downcast object is a view of what `owner` would free
+    index.this.own(True)  # type: ignore[attr-defined]
     if not isinstance(index, faiss.IndexIDMap2):
         return None, -1
     return index, int(struct.unpack("<q", stamp)[0])

@@ -129,7 +129,9 @@ class Embedder:
             if len(tokens) > self.max_tokens:
                 job.truncated.append(place)
         if places:
-            job.vectors[places] = self._model.encode(texts, batch_size=BATCH, normalize_embeddings=True)
+            job.vectors[places] = self._model.encode(
+                texts, batch_size=BATCH, normalize_embeddings=True, show_progress_bar=False
+            )
 
     def _end(self, job: _Job, waiting: deque[_Job], error: ModelError | None = None) -> None:
         with self._changed:
@@ -149,7 +151,7 @@ def _load(model_id: str, folder: Path) -> Any:
     from sentence_transformers import SentenceTransformer
     from transformers.utils import logging as transformers_logging
 
-    transformers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         return SentenceTransformer(str(folder), device="cpu", local_files_only=True)
     except Exception as error:

@@ -109,4 +109,6 @@ def _guessed(data: bytes) -> str:
 
     lines = data[:SAMPLE].rsplit(b"\n", 1)[0]  # a sample that ends within a letter would speak against its encoding
     best = from_bytes(lines or data[:SAMPLE]).best()
-    return best.encoding if best else "cp1252"
+    if best is None or "cp1252" in best.could_be_from_charset:
+        return "cp1252"  # several fit equally well: take the most common
+    return best.encoding

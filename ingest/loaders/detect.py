@@ -26,14 +26,15 @@ _TEXT_NAMES = {
     ".md": MARKDOWN, ".markdown": MARKDOWN, ".csv": CSV, ".tsv": CSV, ".json": JSON, ".jsonl": JSON, ".ndjson": JSON,
 }  # fmt: skip
 _HTML_NAMES = (".html", ".htm", ".xhtml")
+_MAIL_NAMES = (".eml", ".mht", ".mhtml")
 
 _PICTURE = "a picture, and reading text from pictures is not available yet"
 _MEDIA = "a sound or video file"
 _ARCHIVE = "a compressed archive: unpack it and upload the files"
 _PROGRAM = "a program"
 _MAGIC: tuple[tuple[bytes, str], ...] = (
-    (b"\x89PNG", _PICTURE), (b"\xff\xd8\xff", _PICTURE), (b"GIF8", _PICTURE), (b"II*\0", _PICTURE), (b"MM\0*", _PICTURE),
-    (b"BM", _PICTURE), (b"\0\0\1\0", _PICTURE), (b"8BPS", _PICTURE),
+    (b"\x89PNG", _PICTURE), (b"\xff\xd8\xff", _PICTURE), (b"GIF8", _PICTURE),
+    (b"II*\0", _PICTURE), (b"MM\0*", _PICTURE), (b"BM", _PICTURE), (b"\0\0\1\0", _PICTURE), (b"8BPS", _PICTURE),
     (b"ID3", _MEDIA), (b"\xff\xfb", _MEDIA), (b"OggS", _MEDIA), (b"fLaC", _MEDIA), (b"\x1aE\xdf\xa3", _MEDIA),
     (b"\x1f\x8b", _ARCHIVE), (b"BZh", _ARCHIVE), (b"\xfd7zXZ\0", _ARCHIVE), (b"7z\xbc\xaf'\x1c", _ARCHIVE),
     (b"Rar!\x1a\x07", _ARCHIVE), (b"(\xb5/\xfd", _ARCHIVE),
@@ -57,7 +58,9 @@ _PACKAGES = (
     ("META-INF/container.xml", "an EPUB book: convert it to HTML or PDF"),
     ("META-INF/manifest.xml", "an OpenDocument file: save it as .docx or PDF"),
 )
-_MARKUP = re.compile(rb"<(!doctype html|html|head|body|title|h[1-6]|p|div|table|article|section|span|ul|ol|pre)[\s>/]", re.I)
+_MARKUP = re.compile(
+    rb"<(!doctype html|html|head|body|title|h[1-6]|p|div|table|article|section|span|ul|ol|pre)[\s>/]", re.I
+)
 _HTML_ROOT = re.compile(rb"<(!doctype html|html)[\s>]", re.I)
 _MAIL = re.compile(rb"(received|from|return-path|mime-version|message-id|date|delivered-to|x-[\w-]+): ", re.I)
 _MARKDOWN_SIGNS = re.compile(rb"^(#{1,6} \S|```|\[[^\]\n]{1,80}\]\([^)\n]{1,200}\)|\| ?:?--)", re.M)
@@ -97,7 +100,9 @@ def _package_type(path: Path, name: str) -> str:
         with zipfile.ZipFile(path) as package:
             names = package.namelist()
     except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, OSError) as error:
-        raise BadUpload(f"{name} is damaged: it looks like an office file or archive that was cut off. Save it anew.") from error
+        raise BadUpload(
+            f"{name} is damaged: it looks like an office file or archive that was cut off. Save it anew."
+        ) from error
     if "word/document.xml" in names:
         return DOCX
     for part, kind in _PACKAGES:
@@ -143,7 +148,7 @@ def _text_type(head: bytes, name: str) -> str:
         return HTML
     if ending in _HTML_NAMES and _MARKUP.search(start):
         return HTML
-    if _is_mail(start):
+    if ending in _MAIL_NAMES or _is_mail(start):
         _refuse(name, "an e-mail or a web archive: save its text as text or PDF")
     if ending == "" and len(_MARKDOWN_SIGNS.findall(start)) > 2:
         return MARKDOWN

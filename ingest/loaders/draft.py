@@ -65,10 +65,15 @@ class Draft:
             self.headings.append(Heading(level, title[:LONGEST_TITLE], self.write(title)))
 
     def _add_table(self, rows: Iterable[Sequence[str]]) -> None:
-        lines = [f"| {' | '.join(cells)} |" for cells in ([one_line(cell) for cell in row] for row in rows) if any(cells)]
-        if lines:
-            start = self.write("\n".join(lines))
-            self.tables.append(Table(start, self._length, lines[0]))
+        """One line for each row. What has a single column is text in a frame, not a table."""
+        filled = [cells for row in rows if any(cells := [one_line(cell) for cell in row])]
+        if all(sum(map(bool, cells)) == 1 for cells in filled):
+            for cells in filled:
+                self.write("".join(cells))
+            return
+        lines = [f"| {' | '.join(cells)} |" for cells in filled]
+        start = self.write("\n".join(lines))
+        self.tables.append(Table(start, self._length, lines[0]))
 
     def _append(self, text: str) -> None:
         self._parts.append(text)
@@ -79,7 +84,12 @@ class Draft:
             )
 
     def document(
-        self, media_type: str, *, title: str = "", metadata: Mapping[str, str] | None = None, warnings: Sequence[str] = ()
+        self,
+        media_type: str,
+        *,
+        title: str = "",
+        metadata: Mapping[str, str] | None = None,
+        warnings: Sequence[str] = (),
     ) -> Document:
         """The finished document. Raises NoText when nothing but blanks came in."""
         text = "".join(self._parts)

@@ -75,7 +75,9 @@ def _open(path: Path, name: str) -> WordDocument:
     try:
         return docx.Document(str(path))
     except (OpcError, LxmlError, KeyError, ValueError, AttributeError, zipfile.BadZipFile) as error:
-        raise BadUpload(f"{name} is damaged: its parts do not fit together. Open it in Word and save it anew.") from error
+        raise BadUpload(
+            f"{name} is damaged: its parts do not fit together. Open it in Word and save it anew."
+        ) from error
 
 
 def _remove_unseen(body: Any) -> None:

@@ -32,7 +32,9 @@ def check_package(path: Path, name: str) -> None:
             for entry in entries:
                 left -= _unpack(package, entry, left, name)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError) as error:
-        raise BadUpload(f"{name} is damaged: its parts cannot be unpacked. Open it in its program and save it anew.") from error
+        raise BadUpload(
+            f"{name} is damaged: its parts cannot be unpacked. Open it in its program and save it anew."
+        ) from error
 
 
 def _check_stated(entries: Sequence[zipfile.ZipInfo], size: int, name: str) -> None:

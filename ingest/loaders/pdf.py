@@ -49,7 +49,9 @@ class PdfLoader:
             unread = _add_pages(pdf, draft)
             empty = [page.number for page in draft.pages if page.start == page.end and page.number not in unread]
             if len(unread) == len(draft.pages):
-                raise BadUpload(f"{name} is damaged: no page can be read. Open it in its program and print it to a new PDF.")
+                raise BadUpload(
+                    f"{name} is damaged: no page can be read. Open it in its program and print it to a new PDF."
+                )
             if len(unread) + len(empty) == len(draft.pages):
                 raise NoText(
                     f"{name} holds pictures but no text: it looks scanned, and text recognition (OCR) is not available "
@@ -69,7 +71,9 @@ class PdfLoader:
 def _check_structure(path: Path, name: str) -> None:
     """Refuse what only a made-up file claims: arrays a thousand deep, a stream of millions of objects."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        claims = (content[max(0, found.start() - 300) : found.end() + 300] for found in _OBJECT_STREAM.finditer(content))
+        claims = (
+            content[max(0, found.start() - 300) : found.end() + 300] for found in _OBJECT_STREAM.finditer(content)
+        )
         if _NESTED.search(content) or any(_MILLIONS.search(claim) for claim in claims):
             raise BadUpload(f"{name} is built as no real document is. It was not opened: print it to a new PDF.")
 
@@ -84,7 +88,9 @@ def _opened(path: Path, name: str) -> Iterator[PdfDocument]:
     except pypdfium2.PdfiumError as error:
         if error.err_code in (raw.FPDF_ERR_PASSWORD, raw.FPDF_ERR_SECURITY):
             raise BadUpload(f"{name} is password-protected. Remove the password and upload it again.") from error
-        raise BadUpload(f"{name} is damaged and cannot be opened as PDF. Print it to a new PDF and upload that.") from error
+        raise BadUpload(
+            f"{name} is damaged and cannot be opened as PDF. Print it to a new PDF and upload that."
+        ) from error
     with closing(pdf):
         if len(pdf) == 0:
             raise BadUpload(f"{name} has no pages. Choose a PDF that has some.")
@@ -124,7 +130,9 @@ def _warnings(unread: list[int], empty: list[int]) -> list[str]:
         warnings.append(f"{'Page' if len(unread) == 1 else 'Pages'} {listed(unread)} could not be read.")
     if empty:
         one = len(empty) == 1
-        warnings.append(f"{'Page' if one else 'Pages'} {listed(empty)} {'has' if one else 'have'} no text (a picture or a scan?).")
+        warnings.append(
+            f"{'Page' if one else 'Pages'} {listed(empty)} {'has' if one else 'have'} no text (a picture or a scan?)."
+        )
     return warnings
 
 

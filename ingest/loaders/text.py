@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 from core.types import Document, Heading, Table
@@ -69,7 +69,7 @@ def _structure(text: str, begin: int) -> tuple[list[Heading], list[Table]]:
     headings: list[Heading] = []
     tables: list[Table] = []
     tokens = MarkdownIt("commonmark").enable("table").disable("inline").parse(body)
-    for token, after in zip(tokens, tokens[1:], strict=False):
+    for token, after in pairwise(tokens):
         if token.map is None:
             continue
         start, end = starts[token.map[0]], min(starts[token.map[1]], len(text))

@@ -1,6 +1,7 @@
 """HTML as a stream of tags: no tree is built, so neither depth nor size of a page can hurt.
 
-Left out are scripts, styles, comments, attributes, fallbacks of embedded media, and what the page itself hides (`hidden`, display:none and so on).
+Left out are scripts, styles, comments, attributes, fallbacks of embedded media, and what the page itself hides
+(`hidden`, display:none and so on).
 """
 
 from __future__ import annotations
@@ -16,12 +17,18 @@ from ingest.loaders.decode import decode
 from ingest.loaders.detect import HTML
 from ingest.loaders.draft import Block, Draft
 
-_LEFT_OUT = frozenset("script style template noscript iframe object embed applet audio video canvas".split())
+LONGEST_CELL = 600  # characters; a cell with more is a text beside others, not a value of a table
+_LEFT_OUT = frozenset(
+    ("script", "style", "template", "noscript", "iframe", "object", "embed", "applet", "audio", "video", "canvas")
+)
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _BLOCKS = frozenset(
-    "address article aside blockquote body center dd details dialog div dl dt fieldset figcaption figure footer form "
-    "header hr html legend li main nav ol p pre section summary ul caption".split()
-)
+    (
+        "address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details", "dialog", "div",
+        "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "header", "hr", "html", "legend", "li",
+        "main", "nav", "ol", "p", "pre", "section", "summary", "ul",
+    )
+)  # fmt: skip
 _HIDING = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|(?:font-size|opacity)\s*:\s*0*\.?0+(?![.\d])", re.I)
 _CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{2,40})", re.I)
 _XML_ENCODING = re.compile(rb"<\?xml[^>]{0,100}?encoding\s*=\s*[\"']([\w.:-]{2,40})", re.I)
@@ -65,16 +72,18 @@ def _read(text: str, name: str) -> _PageReader:
 
 @dataclass(slots=True)
 class _Table:
-    """A table being read: rows of cells of blocks. One with headings or tables inside only arranges the page."""
+    """A table being read: rows of cells of blocks. Many only arrange a page; their cells are read one after the other."""
 
     rows: list[list[list[Block]]] = field(default_factory=list)
-    arranges: bool = False
+    arranges: bool = False  # known as soon as a heading or another table stands inside
 
     def blocks(self) -> list[Block]:
-        if self.arranges:
-            return [block for row in self.rows for cell in row for block in cell]
         rows = [[" ".join(block.text for block in cell) for cell in row] for row in self.rows]
-        return [Block(rows=rows)] if any(any(row) for row in rows) else []
+        columns = max((sum(map(bool, row)) for row in rows), default=0)
+        longest = max((len(cell) for row in rows for cell in row), default=0)
+        if self.arranges or columns < 2 or longest > LONGEST_CELL:
+            return [block for row in self.rows for cell in row for block in cell]
+        return [Block(rows=rows)]
 
 
 class _PageReader:
@@ -123,7 +132,7 @@ class _PageReader:
             self._flush()
         elif tag == "table" and self._tables:
             self._flush()
-            self._sink().extend(self._tables.pop().blocks())
+            self._close_table()
 
     def data(self, text: str) -> None:
         if self._skipped:
@@ -141,9 +150,8 @@ class _PageReader:
 
     def close(self) -> _PageReader:
         self._flush()
-        while self._tables:  # tables that were never closed
-            blocks = self._tables.pop().blocks()
-            self._sink().extend(blocks)
+        while self._tables:
+            self._close_table()
         return self
 
     def _leave_out(self, tag: str, attributes: Mapping[str, str]) -> bool:
@@ -165,6 +173,10 @@ class _PageReader:
                 rows.append([])
             if tag != "tr":
                 rows[-1].append([])
+
+    def _close_table(self) -> None:
+        blocks = self._tables.pop().blocks()
+        self._sink().extend(blocks)
 
     def _sink(self) -> list[Block]:
         """Where finished blocks go: into the open cell, or else onto the page."""

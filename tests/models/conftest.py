@@ -27,9 +27,9 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Index:
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     hub = Hub()
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler(hub))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
-    monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    _use_hub(monkeypatch, server.server_port)
     yield hub
     server.shutdown()
     thread.join()
@@ -39,6 +39,13 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 
 @pytest.fixture
 def no_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    _use_hub(monkeypatch, 9)  # nobody listens there
     yield
     close_session()
+
+
+def _use_hub(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    # What HF_ENDPOINT does, which is read at import.
+    address = f"http://127.0.0.1:{port}"
+    monkeypatch.setattr(constants, "ENDPOINT", address)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}")

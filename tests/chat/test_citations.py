@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import pytest
+
+from core.chat.citations import abstains, cite, sentences
+from core.types import Passage
+
+
+def passage(text: str, number: int = 1, start: int = 100) -> Passage:
+    return Passage(number, f"d{number}", f"T{number}", text, start, start + len(text), 2, "H", number, 1.0)
+
+
+OIL = passage("The crisis began in October 1973. By March 1974 the price of oil was nearly $12. It ended later.", 1)
+BOWL = passage("The Denver Broncos defeated the Carolina Panthers 24–10. The game was played in Santa Clara.", 2)
+
+
+def cited(answer: str, question: str = "q") -> tuple[str, list[tuple[int, str]]]:
+    text, citations = cite(answer, [OIL, BOWL], question)
+    return text, [(c.number, c.quote) for c in citations]
+
+
+def test_a_marker_opens_the_sentence_that_holds_the_claim() -> None:
+    text, found = cited("The price was nearly $12 in March 1974 [1].")
+    assert text == "The price was nearly $12 in March 1974 [1]."
+    assert found == [(1, "By March 1974 the price of oil was nearly $12.")]
+
+
+def test_offsets_point_into_the_document() -> None:
+    _, citations = cite("It began in October 1973 [1].", [OIL], "q")
+    document = "x" * 100 + OIL.text
+    assert document[citations[0].start : citations[0].end] == citations[0].quote == "The crisis began in October 1973."
+
+
+def test_a_forgotten_marker_is_added() -> None:
+    text, found = cited("The Denver Broncos defeated the Carolina Panthers.")
+    assert text == "The Denver Broncos defeated the Carolina Panthers [2]."
+    assert found[0][0] == 2
+
+
+def test_a_marker_that_points_nowhere_is_removed() -> None:
+    assert cited("The crisis began in October 1973 [7].")[0] == "The crisis began in October 1973 [1]."
+    assert cited("Something nobody wrote about whales [9].") == ("Something nobody wrote about whales.", [])
+
+
+def test_a_marker_of_the_wrong_passage_is_replaced() -> None:
+    assert cited("The Denver Broncos defeated the Carolina Panthers 24–10 [1].")[1][0][0] == 2
+
+
+def test_a_short_answer_is_placed_with_the_help_of_the_question() -> None:
+    text, citations = cite(
+        "1974", [passage("In 1974 she was born. The price peaked in 1974 at $12.")], "When did the price peak?"
+    )
+    assert text == "1974 [1]"
+    assert citations[0].quote == "The price peaked in 1974 at $12."
+
+
+def test_an_abstention_is_not_cited() -> None:
+    assert cited("I could not find this in your documents [1].")[1] == []
+    assert abstains("The passages do not mention the height.")
+    assert not abstains("The crisis began in October 1973.")
+
+
+@pytest.mark.parametrize("marker", ["[1, 2]", "[1][2]", "[1; 2]", "【1】【2】", "[passages 1, 2]"])
+def test_all_ways_of_writing_markers_are_understood(marker: str) -> None:
+    _, found = cited(f"The crisis began in October 1973 and the Broncos defeated the Panthers {marker}.")
+    assert [number for number, _ in found] == [1, 2]
+
+
+def test_several_sentences_have_their_own_citations() -> None:
+    text, found = cited("The crisis began in October 1973. The game was played in Santa Clara.")
+    assert text == "The crisis began in October 1973 [1]. The game was played in Santa Clara [2]."
+    assert len(found) == 2
+
+
+def test_chinese_is_placed_too() -> None:
+    _, citations = cite("价格接近12美元。", [passage("危机始于1973年。1974年价格接近12美元。")], "价格多少？")
+    assert citations[0].quote == "1974年价格接近12美元。"
+
+
+def test_sentences_are_not_cut_at_abbreviations_and_numbers() -> None:
+    text = "Dr. Solheim led it. The core is 4.72 m long. See J. R. Smith."
+    assert [text[a:b] for a, b in sentences(text)] == [
+        "Dr. Solheim led it.",
+        "The core is 4.72 m long.",
+        "See J. R. Smith.",
+    ]
+
+
+def test_lists_keep_their_lines() -> None:
+    text, _ = cited("- The crisis began in October 1973\n- The game was played in Santa Clara\n")
+    assert text == "- The crisis began in October 1973 [1]\n- The game was played in Santa Clara [2]\n"
+
+
+def test_no_passages_means_no_citations() -> None:
+    assert cite("Anything [1].", [], "q") == ("Anything.", ())
+
+
+@pytest.mark.parametrize("answer", ["", "   ", "[1]", "…", "[1][1][1]", "\n\n[2]\n"])
+def test_odd_answers_do_not_break(answer: str) -> None:
+    cited(answer)
