@@ -91,8 +91,7 @@ def _answer(live: Services, options: argparse.Namespace) -> int:
         for event in turn.events[seen:]:
             if isinstance(event, Token):
                 first = first or time.monotonic() - began
-                if not options.json:
-                    print(event.text, end="", flush=True)
+        _show_stage(turn.stage() if turn.active else "")
         seen = len(turn.events)
     found: dict[type, Any] = {type(event): event for event in turn.events}
     if Failed in found:
@@ -112,11 +111,18 @@ def _answer(live: Services, options: argparse.Namespace) -> int:
         }
         print(json.dumps(body, ensure_ascii=False, indent=2))
         return 0
-    print("\n")
+    print(cited.text + "\n")
     for citation in cited.citations:
         page = f", page {citation.page}" if citation.page else ""
         print(f"[{citation.number}] {citation.document_title}{page}: “{' '.join(citation.quote.split())}”")
     return 0
+
+
+def _show_stage(stage: str) -> None:
+    """What is being done, on the terminal's last line; nothing where nobody looks."""
+    if sys.stderr.isatty():
+        sys.stderr.write("\r" + stage.ljust(70)[:70] + ("" if stage else "\r"))
+        sys.stderr.flush()
 
 
 def wait_until_ready(live: Services, seconds: float = READY_SECONDS) -> None:

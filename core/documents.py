@@ -92,7 +92,7 @@ class Documents:
     def _register(self, sha256: str, size: int, name: str, owner_id: str, collection_id: str | None) -> Added:
         with self.db.write() as session:
             if collection_id is not None:
-                _collection(session, collection_id, owner_id)
+                owned_collection(session, collection_id, owner_id)
             row = session.scalar(
                 select(DocumentRow).where(DocumentRow.owner_id == owner_id, DocumentRow.sha256 == sha256)
             )
@@ -138,13 +138,13 @@ class Documents:
             )
         with self.db.read() as session:
             rows = session.scalars(query.order_by(DocumentRow.created_at.desc(), DocumentRow.id).limit(limit)).all()
-            homes = _collections_of(session, owner_id)
-            return [_info(row, homes.get(row.id, ())) for row in rows]
+            homes = collections_of(session, owner_id)
+            return [document_info(row, homes.get(row.id, ())) for row in rows]
 
     def get(self, document_id: str, *, owner_id: str) -> DocumentInfo:
         with self.db.read() as session:
             row = _document(session, document_id, owner_id)
-            return _info(row, _collections_of(session, owner_id).get(row.id, ()))
+            return document_info(row, collections_of(session, owner_id, [row.id]).get(row.id, ()))
 
     def text(self, document_id: str, *, owner_id: str) -> DocumentText:
         """What was read from the file. Raises NotFound, also while there is no text yet."""
@@ -199,9 +199,7 @@ class Documents:
 
     def collection(self, name: str, *, owner_id: str) -> str:
         """The id of the collection with this name; it is made when there is none."""
-        name = " ".join(name.split())[:LONGEST_NAME]
-        if not name:
-            raise BadUpload("A collection needs a name.")
+        name = collection_name(name)
         with self.db.write() as session:
             found = session.scalar(
                 select(CollectionRow).where(CollectionRow.owner_id == owner_id, CollectionRow.name == name)
@@ -215,7 +213,7 @@ class Documents:
     def delete_collection(self, collection_id: str, *, owner_id: str) -> None:
         """Remove the collection; its documents stay."""
         with self.db.write() as session:
-            session.delete(_collection(session, collection_id, owner_id))
+            session.delete(owned_collection(session, collection_id, owner_id))
 
     def set_collections(self, document_id: str, collection_ids: Iterable[str], *, owner_id: str) -> None:
         """Put a document into exactly these collections."""
@@ -223,7 +221,7 @@ class Documents:
             _document(session, document_id, owner_id)
             session.execute(delete(CollectionDocumentRow).where(CollectionDocumentRow.document_id == document_id))
             for collection_id in set(collection_ids):
-                _collection(session, collection_id, owner_id)
+                owned_collection(session, collection_id, owner_id)
                 session.add(CollectionDocumentRow(collection_id=collection_id, document_id=document_id))
             raise_generation(session)
 
@@ -239,6 +237,14 @@ def clean_name(name: str) -> str:
     return shown or "unnamed"
 
 
+def collection_name(name: str) -> str:
+    """The name of a collection as it is stored. Raises BadUpload when it is empty."""
+    name = " ".join(name.split())[:LONGEST_NAME]
+    if not name:
+        raise BadUpload("A collection needs a name.")
+    return name
+
+
 def _document(session: Session, document_id: str, owner_id: str) -> DocumentRow:
     row = session.scalar(select(DocumentRow).where(DocumentRow.id == document_id, DocumentRow.owner_id == owner_id))
     if row is None:
@@ -246,7 +252,8 @@ def _document(session: Session, document_id: str, owner_id: str) -> DocumentRow:
     return row
 
 
-def _collection(session: Session, collection_id: str, owner_id: str) -> CollectionRow:
+def owned_collection(session: Session, collection_id: str, owner_id: str) -> CollectionRow:
+    """The collection, if it is the owner's. Raises NotFound."""
     row = session.scalar(
         select(CollectionRow).where(CollectionRow.id == collection_id, CollectionRow.owner_id == owner_id)
     )
@@ -255,19 +262,25 @@ def _collection(session: Session, collection_id: str, owner_id: str) -> Collecti
     return row
 
 
-def _collections_of(session: Session, owner_id: str) -> dict[str, tuple[str, ...]]:
+def collections_of(
+    session: Session, owner_id: str, document_ids: Sequence[str] | None = None
+) -> dict[str, tuple[str, ...]]:
+    """The ids of the collections of each document, or only of these documents."""
     query = (
         select(CollectionDocumentRow.document_id, CollectionDocumentRow.collection_id)
         .join(CollectionRow, CollectionRow.id == CollectionDocumentRow.collection_id)
         .where(CollectionRow.owner_id == owner_id)
     )
+    if document_ids is not None:
+        query = query.where(CollectionDocumentRow.document_id.in_(document_ids))
     homes: dict[str, tuple[str, ...]] = {}
     for document_id, collection_id in session.execute(query):
         homes[document_id] = (*homes.get(document_id, ()), collection_id)
     return homes
 
 
-def _info(row: DocumentRow, collection_ids: Sequence[str]) -> DocumentInfo:
+def document_info(row: DocumentRow, collection_ids: Sequence[str]) -> DocumentInfo:
+    """The row as lists show it."""
     return DocumentInfo(
         row.id, row.name, row.title, row.media_type, row.sha256, row.size, DocumentStatus(row.status),
         row.error, row.receipt, row.created_at, tuple(collection_ids),

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import func, select, text
-from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 
 from core.documents import INGEST
+from core.errors import StorageError
 from core.jobs import OPEN, Jobs
 from core.retrieval.dense import DenseIndex, read
 from core.retrieval.store import FOUND
@@ -71,11 +71,11 @@ class Fsck:
         try:
             with self.db.write() as session:
                 session.execute(text("INSERT INTO chunk_words(chunk_words, rank) VALUES ('integrity-check', 1)"))
-        except DatabaseError as error:
+        except StorageError:
             if repair:
                 with self.db.write() as session:
                     session.execute(text("INSERT INTO chunk_words(chunk_words) VALUES ('rebuild')"))
-            return [Finding("keyword index", f"does not match the chunks: {error.orig}", repair)]
+            return [Finding("keyword index", "does not match the chunks", repair)]
         return []
 
     def _index(self, session: Session) -> Iterator[Finding]:

@@ -93,8 +93,8 @@ def check_python(findings: Findings) -> None:
     version = "{}.{}.{}".format(*sys.version_info[:3])
     if sys.version_info[:2] < OLDEST_PYTHON:
         findings.missing.append(
-            f"Python is {version}, and Groundwork needs 3.11 or newer. Debian 12 and Ubuntu 24.04 have it: sudo apt install "
-            "python3 python3-venv; if it is installed beside this one, say make PYTHON=python3.11."
+            f"Python is {version}, and Groundwork needs 3.11 or newer. Debian 12 and Ubuntu 24.04 have it: "
+            "sudo apt install python3 python3-venv; if it is installed beside this one: make run PYTHON=python3.11."
         )
     elif sys.maxsize < 2**32:
         findings.missing.append("This Python is a 32-bit program; the packages need a 64-bit one.")
@@ -102,30 +102,28 @@ def check_python(findings: Findings) -> None:
         findings.good.append("Python " + version)
     if not (importlib.util.find_spec("venv") and importlib.util.find_spec("ensurepip")):
         findings.missing.append(
-            "Python cannot make virtual environments here. Install that part of it: sudo apt install "
-            "python{}.{}-venv.".format(*sys.version_info[:2])
+            "Python cannot make virtual environments here. Install that part of it: sudo apt install python3-venv."
         )
 
 
 def check_compiler(findings: Findings) -> None:
     """llama.cpp is compiled on this machine, for its processor: a C and a C++ compiler and make have to work."""
     tools = {
-        "a C compiler": (os.environ.get("CC"), "cc", "gcc", "clang"),
-        "a C++ compiler": (os.environ.get("CXX"), "c++", "g++", "clang++"),
+        "C compiler": (os.environ.get("CC"), "cc", "gcc", "clang"),
+        "C++ compiler": (os.environ.get("CXX"), "c++", "g++", "clang++"),
         "make": ("make",),
     }
     found = {tool: first_program(names) for tool, names in tools.items()}
     lacking = [tool for tool, program in found.items() if not program]
     if lacking:
         findings.missing.append(
-            "There is no {}, and llama.cpp is compiled on this machine. Install: sudo apt install g++ make.".format(
-                " and no ".join(tool.replace("a ", "", 1) for tool in lacking)
-            )
+            f"There is no {' and no '.join(lacking)}, and llama.cpp is compiled on this machine. "
+            "Install what is missing: sudo apt install g++ make."
         )
-    elif not compiles(found["a C++ compiler"]):
+    elif not compiles(found["C++ compiler"]):
         findings.missing.append(
-            "The C++ compiler {} cannot build a small program; its libraries may be missing. "
-            "Install: sudo apt install g++ make.".format(found["a C++ compiler"])
+            f"The C++ compiler {found['C++ compiler']} cannot build a small program; its libraries may be missing. "
+            "Install them: sudo apt install g++ make."
         )
     else:
         findings.good.append("a working C++ compiler")
@@ -173,11 +171,10 @@ def check_disk(findings: Findings, purpose: str) -> None:
         needed = sum(size for _, _, size in shares)
         free = shutil.disk_usage(shares[0][1]).free
         if free < needed:
+            what = " and ".join(reason for reason, _, _ in shares)
             findings.missing.append(
-                "The disk of {} has {:.1f} GB free; {} need {:.1f} GB. Free some space, or put them elsewhere with "
-                "VENV, TMPDIR, GROUNDWORK_MODELS or GROUNDWORK_DATA.".format(
-                    shares[0][1], free / GB, " and ".join(reason for reason, _, _ in shares), needed / GB
-                )
+                f"The disk of {shares[0][1]} has {free / GB:.1f} GB free; {what} need {needed / GB:.1f} GB. Free some "
+                "space, or put them elsewhere with VENV, TMPDIR, GROUNDWORK_MODELS or GROUNDWORK_DATA."
             )
         else:
             findings.good.append(f"{free / GB:.0f} GB free on {shares[0][1]}")
@@ -229,7 +226,8 @@ def check_folders(findings: Findings) -> None:
         except OSError as error:
             variable = "GROUNDWORK_DATA" if name == "data folder" else "VENV"
             findings.missing.append(
-                f"The {name} {folder} cannot be written to ({error.strerror}). Change the owner of {place}, or choose another place with {variable}."
+                f"The {name} {folder} cannot be written to ({error.strerror}). Change the owner of {place}, "
+                f"or choose another place with {variable}."
             )
 
 
@@ -248,8 +246,8 @@ def check_port(findings: Findings) -> None:
             )
         except OSError:
             findings.missing.append(
-                f"Port {named} is in use, perhaps by a Groundwork that runs already. Stop that program, or choose another "
-                f"port: make run GROUNDWORK_PORT={int(named) % 65535 + 1}."
+                f"Port {named} is in use, perhaps by a Groundwork that runs already. Stop that program, or choose "
+                f"another port: make run GROUNDWORK_PORT={int(named) % 65535 + 1}."
             )
         else:
             findings.good.append(f"port {named} free")

@@ -15,6 +15,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from core.accounts import LOCAL, Accounts
+from core.chat.answers import Answers
 from core.chat.chain import AnswerChain
 from core.chat.conversations import Conversations
 from core.chat.naming import Namer
@@ -25,6 +26,7 @@ from core.documents import Documents
 from core.errors import Conflict, StorageError
 from core.feedback import FeedbackBook
 from core.jobs import Jobs
+from core.library import Library
 from core.models.catalog import find
 from core.models.chat_model import EngineChatModel
 from core.models.client import ModelClient
@@ -59,6 +61,7 @@ class Services:
     files: FileStore
     jobs: Jobs
     documents: Documents
+    library: Library
     chunks: ChunkStore
     client: ModelClient
     models: Models
@@ -67,6 +70,7 @@ class Services:
     prompts: Prompts
     conversations: Conversations
     turns: Turns
+    answers: Answers
     namer: Namer
     feedback: FeedbackBook
     samples: Samples
@@ -172,8 +176,8 @@ def build(settings: Settings, client: ModelClient | None = None) -> Services:
     records = TurnRecords(db, prompts, pipelines, recipe)
     turns = Turns(AnswerChain(retriever, model, client), conversations, records, namer.name)
     return Services(
-        settings, db, accounts, files, jobs, documents, chunks, client, models, index, retriever, prompts,
-        conversations, turns, namer, FeedbackBook(db), Samples(documents, SAMPLES),
+        settings, db, accounts, files, jobs, documents, Library(db, documents), chunks, client, models, index,
+        retriever, prompts, conversations, turns, Answers(db), namer, FeedbackBook(db), Samples(documents, SAMPLES),
     )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ LAYERS = [
     ["core.settings", "core.guard", "core.traces"],
     ["core.storage", "core.models"],
     ["core.accounts", "core.jobs", "core.retrieval", "core.prompts", "core.processes"],
-    ["core.documents"],
+    ["core.documents", "core.library"],
     ["core.chat", "core.samples", "ingest"],
     ["core.feedback", "core.fsck"],
     ["core.services"],

@@ -39,6 +39,7 @@ from core.types import (
 )
 
 CONDENSED_TOKENS = 96
+NOTHING_FOUND = "I could not find this in your documents."
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,11 @@ class AnswerChain(Runnable[AnswerRequest, Event]):
             )
         input.trace.ledger = ledger.as_dict()
         yield Retrieved(tuple(kept), ledger.left_out)
+        if not kept and not history:  # nothing to answer from: the model could only make something up
+            yield Token(NOTHING_FOUND)
+            yield Cited(NOTHING_FOUND, ())
+            yield Done(input.trace.usage)
+            return
         prompt = render(input.answer_prompt, values | {"passages": blocks(kept)})
         text = yield from self._generate(input, [*prompt[:-1], *history, prompt[-1]], config)
         with input.trace.span("cite"):

@@ -88,7 +88,8 @@ def _newest(history: Sequence[ChatMessage], counts: Sequence[int], room: int) ->
 
 def block(number: int, passage: Passage) -> str:
     """A passage as the model sees it: number, where it is from, and its visible words."""
-    place = " › ".join(part for part in (passage.document_title, passage.heading) if part)
+    heading = passage.heading.removeprefix(passage.document_title).removeprefix(" › ")  # often the same words
+    place = " › ".join(part for part in (passage.document_title, heading) if part)
     page = f", page {passage.page}" if passage.page else ""
     return f"[{number}] ({visible(place)}{page})\n{visible(passage.text).strip()}"
 

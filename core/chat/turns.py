@@ -122,6 +122,17 @@ class Turns:
         self._lock = threading.Lock()
         self._closing = threading.Event()
 
+    def begin(
+        self, question: str, *, owner_id: str, collection_id: str | None = None, document_id: str | None = None
+    ) -> LiveTurn:
+        """Open a conversation with its first question. Raises BadQuestion, NotFound, ModelBusy, and opens none."""
+        question = clean_question(question)
+        self._check_room()
+        conversation_id = self.conversations.create(
+            owner_id=owner_id, collection_id=collection_id, document_id=document_id
+        )
+        return self.ask(conversation_id, question, owner_id=owner_id)
+
     def ask(self, conversation_id: str, question: str, *, owner_id: str, instead_of: int | None = None) -> LiveTurn:
         """Store a question and start its answer.
 

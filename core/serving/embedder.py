@@ -97,7 +97,7 @@ class Embedder:
                     torch.set_num_threads(self._threads)
                     with self._cores.ingest():
                         self._embed_batch(job)
-            except Exception as error:
+            except (LookupError, MemoryError, RuntimeError, TypeError, ValueError) as error:
                 log.exception("embedding failed")
                 self._end(job, waiting, ModelError(f"The embedding model {self.id} failed: {error}."))
                 continue
@@ -148,14 +148,15 @@ def _load(model_id: str, folder: Path) -> Any:
     if not folder.is_dir():
         raise ModelMissing(f"The folder {folder} of the model {model_id} is not there. Download the model again.")
     os.environ.update(OFFLINE)
+    from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         return SentenceTransformer(str(folder), device="cpu", local_files_only=True)
-    except Exception as error:
-        log.exception("loading %s failed", model_id)
+    except (AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError, SafetensorError) as error:
+        log.warning("loading %s: %r", model_id, error)
         raise ModelCorrupt(
             f"The embedding model {model_id} cannot be loaded: its folder is damaged or incomplete. "
             "Delete it and download it again."

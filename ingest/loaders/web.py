@@ -72,7 +72,7 @@ def _read(text: str, name: str) -> _PageReader:
 
 @dataclass(slots=True)
 class _Table:
-    """A table being read: rows of cells of blocks. Many only arrange a page; their cells are read one after the other."""
+    """A table being read: rows of cells of blocks. Many only arrange a page; then the cells follow one another."""
 
     rows: list[list[list[Block]]] = field(default_factory=list)
     arranges: bool = False  # known as soon as a heading or another table stands inside

@@ -59,7 +59,7 @@ class EngineContract:
         assert last.usage.total_seconds >= last.usage.first_token_seconds > 0
 
     def test_reading_is_reported_up_to_the_end_of_the_prompt(self, engine: EngineUnderTest) -> None:
-        chunks = ask(engine, words(150), max_tokens=1, cache_prompt=False)
+        chunks = ask(engine, words(100), max_tokens=1, cache_prompt=False)
         read = [(chunk.read_tokens, chunk.prompt_tokens) for chunk in chunks if chunk.read_tokens is not None]
         assert [done for done, _ in read if done] == sorted(done for done, _ in read if done)
         assert read[-1][0] == read[-1][1] == chunks[-1].usage.prompt_tokens  # type: ignore[union-attr]
@@ -85,7 +85,7 @@ class EngineContract:
         options = {"seed": 7, "temperature": temperature, "cache_prompt": False, "max_tokens": 20}
         alone = text_of(ask(engine, "Tell me about the sea.", **options))
         with ThreadPoolExecutor() as pool:
-            others = [pool.submit(ask, engine, f"{n} {words(60)}", max_tokens=20) for n in range(3)]
+            others = [pool.submit(ask, engine, f"{n} {words(30)}", max_tokens=20) for n in range(3)]
             again = [pool.submit(ask, engine, "Tell me about the sea.", **options) for _ in range(2)]
             assert {text_of(answer.result(PATIENCE)) for answer in again} == {alone}
             assert all(text_of(other.result(PATIENCE)) for other in others)

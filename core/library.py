@@ -1,0 +1,134 @@
+"""Documents as a list shows them, counted, filtered and page by page, and changes to many of them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.exc import IntegrityError
+
+from core.documents import DocumentInfo, Documents, collection_name, collections_of, document_info, owned_collection
+from core.errors import Conflict, NotFound
+from core.retrieval.store import raise_generation
+from core.storage.db import Database
+from core.storage.tables import CollectionDocumentRow, DocumentRow
+from core.types import DocumentStatus
+
+FOUND = (DocumentStatus.searchable, DocumentStatus.ready)
+BUSY = (DocumentStatus.queued, DocumentStatus.processing)
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentFilter:
+    """Which documents a list shows; empty means all."""
+
+    collection_id: str | None = None
+    statuses: tuple[DocumentStatus, ...] = ()
+    search: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentCounts:
+    """How many documents there are; questions find those that are `found`."""
+
+    total: int
+    found: int
+    busy: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentPage:
+    """One page of a filtered list; `total` is how many the filter leaves."""
+
+    documents: tuple[DocumentInfo, ...]
+    total: int
+
+
+class Library:
+    """Reads and changes sets of documents; what is not the owner's does not exist for them."""
+
+    def __init__(self, db: Database, documents: Documents) -> None:
+        self.db = db
+        self.documents = documents
+
+    def counts(self, *, owner_id: str, collection_id: str | None = None) -> DocumentCounts:
+        """All documents of the owner, or of one of their collections, by what questions can do with them."""
+        chosen = _filtered(owner_id, DocumentFilter(collection_id)).subquery()
+        query = select(chosen.c.status, func.count()).group_by(chosen.c.status)
+        with self.db.read() as session:
+            rows = {status: number for status, number in session.execute(query)}
+        return DocumentCounts(
+            total=sum(rows.values()),
+            found=sum(rows.get(status.value, 0) for status in FOUND),
+            busy=sum(rows.get(status.value, 0) for status in BUSY),
+            failed=rows.get(DocumentStatus.failed.value, 0),
+        )
+
+    def titles(self, *, owner_id: str, limit: int = 1000) -> list[tuple[str, str]]:
+        """Id and title of the newest documents that questions can find, in the order of their titles."""
+        query = (
+            select(DocumentRow.id, DocumentRow.title, DocumentRow.name)
+            .where(DocumentRow.owner_id == owner_id, DocumentRow.status.in_([status.value for status in FOUND]))
+            .order_by(DocumentRow.created_at.desc())
+            .limit(limit)
+        )
+        with self.db.read() as session:
+            found = [(id, title or name) for id, title, name in session.execute(query)]
+        return sorted(found, key=lambda entry: entry[1].casefold())
+
+    def page(self, chosen: DocumentFilter, *, owner_id: str, start: int = 0, size: int = 20) -> DocumentPage:
+        """Documents from `start` on, the newest first, and how many there are in all."""
+        query = _filtered(owner_id, chosen)
+        with self.db.read() as session:
+            total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
+            ordered = query.order_by(DocumentRow.created_at.desc(), DocumentRow.id).offset(start).limit(size)
+            rows = session.scalars(ordered).all()
+            homes = collections_of(session, owner_id, [row.id for row in rows])
+            return DocumentPage(tuple(document_info(row, homes.get(row.id, ())) for row in rows), total)
+
+    def delete(self, document_ids: Sequence[str], *, owner_id: str) -> int:
+        """Delete these documents; those that are gone already are passed over. Returns how many went."""
+        gone = 0
+        for document_id in document_ids:
+            try:
+                self.documents.delete(document_id, owner_id=owner_id)
+                gone += 1
+            except NotFound:
+                continue
+        return gone
+
+    def add_to_collection(self, document_ids: Sequence[str], collection_id: str, *, owner_id: str) -> None:
+        """Put these documents into a collection too; they stay in those they are in."""
+        with self.db.write() as session:
+            owned_collection(session, collection_id, owner_id)
+            own = select(DocumentRow.id).where(DocumentRow.id.in_(document_ids), DocumentRow.owner_id == owner_id)
+            for document_id in session.scalars(own).all():
+                session.merge(CollectionDocumentRow(collection_id=collection_id, document_id=document_id))
+            raise_generation(session)
+
+    def rename_collection(self, collection_id: str, name: str, *, owner_id: str) -> None:
+        """Give a collection another name. Raises Conflict when there is one of that name."""
+        name = collection_name(name)
+        try:
+            with self.db.write() as session:
+                owned_collection(session, collection_id, owner_id).name = name
+                session.flush()
+        except IntegrityError as error:
+            raise Conflict(f"There is a collection called {name} already.") from error
+
+
+def _filtered(owner_id: str, chosen: DocumentFilter) -> Select[DocumentRow]:
+    query = select(DocumentRow).where(DocumentRow.owner_id == owner_id)
+    if chosen.collection_id is not None:
+        members = select(CollectionDocumentRow.document_id).where(
+            CollectionDocumentRow.collection_id == chosen.collection_id
+        )
+        query = query.where(DocumentRow.id.in_(members))
+    if chosen.statuses:
+        query = query.where(DocumentRow.status.in_([status.value for status in chosen.statuses]))
+    if part := chosen.search.strip():
+        columns = (DocumentRow.name, DocumentRow.title)
+        query = query.where(columns[0].icontains(part, autoescape=True) | columns[1].icontains(part, autoescape=True))
+    return query

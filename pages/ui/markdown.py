@@ -1,0 +1,208 @@
+"""The one safe renderer: text of models, documents and people becomes Markdown that can do nothing but look like text.
+
+`answer` lets through bold, italics, code, lists, headings, quotations and tables; every other sign is escaped.
+Images are dropped, links become their address (which Streamlit makes clickable as it is written), HTML stays text,
+and Streamlit's own directives, icons, emoji names, arrows and formulas are taken apart. What is not on the list cannot
+get through, whole or cut off in the middle: there is one path for streamed and for finished text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from core.guard import visible
+
+Links = Mapping[int, str]
+NO_LINKS: Links = {}
+
+JOINER = "\u2060"  # takes no room and no part in any pattern: it separates what must not be read as one name
+SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$:&@^=!])")
+NAME = re.compile(r":(?=material/|(?!\d\d?:)[\w+-]+:)")  # :tada: and :material/lock: are found in the text after unescaping
+SYMBOL = re.compile(r"(?<!\S)(<->|->|<-|--|>=|<=|~=)(?!\S)")
+LINE_START = re.compile(r"^([-+=]|\d+(?=[.)]))")
+
+LINK = re.compile(r"(!?)\[([^\[\]\n]*)\]\(\s*<?((?:[^()\s<>]|\([^()\s<>]*\))*)>?(?:\s+[\"'][^\"'\n]*[\"'])?\s*\)")
+WEB = re.compile(r"https?://[^\s/]", re.IGNORECASE)
+INLINE = re.compile(
+    r"(?<!`)(?P<tick>`{1,3})(?P<code>[^`\n]+)(?P=tick)(?!`)"
+    r"|\*\*(?P<bold>[^\s*](?:[^*\n]*[^\s*])?)\*\*"
+    r"|(?<![\w*])\*(?P<star>[^\s*](?:[^*\n]*[^\s*])?)\*(?![\w*])"
+    r"|(?<![\w_])_(?P<line>[^\s_](?:[^_\n]*[^\s_])?)_(?![\w_])"
+    r"|[\[【]\s*(?:passages?\s*)?(?P<numbers>\d{1,2}(?:\s*[,;&]\s*\d{1,2})*)\s*[\]】]",
+    re.IGNORECASE,
+)
+FENCE = re.compile(r"^\s*(`{3,}|~{3,})\s*([\w+#.-]*)")
+LANGUAGE = re.compile(r"[a-z][a-z0-9+#-]{0,19}")
+HEADING = re.compile(r"^#{1,6}\s+(\S.*)$")
+ITEM = re.compile(r"^(\s*)(?:[-*+•]|(\d{1,9})[.)])\s+(\S.*)$")
+QUOTE = re.compile(r"^\s*>\s?(.*)$")
+RULE = re.compile(r"^\s*([-*_=])(?:\s*\1){2,}\s*$")
+TABLE_RULE = re.compile(r"^\s*\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)+\|?\s*$")
+INDENT = 4
+DEEPEST = 4
+
+
+def plain(text: str) -> str:
+    """One line for labels, captions and messages: exactly these characters, and no Markdown."""
+    return _at_start(_escape(" ".join(visible(text).split())))
+
+
+def lines(text: str) -> str:
+    """A text with its line ends for `st.markdown`: exactly these characters, and no Markdown."""
+    return "  \n".join(_at_start(_escape(line.strip())) or "\u00a0" for line in visible(text).split("\n"))
+
+
+def marked(text: str, start: int, end: int, *, style: str = "orange-background") -> str:
+    """Like `lines`, with the characters from `start` to `end` set off by one of Streamlit's styles and in bold."""
+    return "\n\n".join(part for part in _paragraphs(text, start, end, style) if part)
+
+
+def answer(text: str, links: Links = NO_LINKS) -> str:
+    """The text of a model. `links` are the addresses that the markers [n] open; other markers stay text."""
+    return "\n".join(_Blocks(links).render(visible(text).replace("\r\n", "\n").split("\n")))
+
+
+class _Blocks:
+    """Puts lines together; a blank line comes wherever the kind of block changes."""
+
+    def __init__(self, links: Links) -> None:
+        self.links = links
+        self.out: list[str] = []
+        self.kind = ""
+        self.depths: list[int] = []  # indentations of the list items that are open
+
+    def render(self, source: list[str]) -> list[str]:
+        position = 0
+        while position < len(source):
+            position = self._take(source, position)
+        return self.out
+
+    def _take(self, source: list[str], at: int) -> int:
+        """Render the block that begins at this line; return where the next one begins."""
+        line = source[at]
+        if fence := FENCE.match(line):
+            return self._code(source, at, fence[1], fence[2].lower())
+        if at + 1 < len(source) and "|" in line and TABLE_RULE.match(source[at + 1]):
+            return self._table(source, at)
+        if not line.strip() or RULE.match(line):
+            self._put("", "" if self.kind != "item" else "item")
+        elif heading := HEADING.match(line.strip()):
+            self._put("#### " + self._inline(heading[1].rstrip("# ")), "heading", apart=True)
+        elif item := ITEM.match(line):
+            self._item(item)
+        elif quote := QUOTE.match(line):
+            self._put("> " + _at_start(self._inline(quote[1].strip())), "quote")
+        else:
+            self._put(_at_start(self._inline(line.strip())), "text")
+        return at + 1
+
+    def _put(self, line: str, kind: str, *, apart: bool = False) -> None:
+        if line and self.out and self.out[-1] and (apart or kind != self.kind):
+            self.out.append("")
+        if kind != "item":
+            self.depths.clear()
+        self.out.append(line)
+        self.kind = kind
+
+    def _item(self, item: re.Match[str]) -> None:
+        indentation = len(item[1].expandtabs(INDENT))
+        self.depths = [depth for depth in self.depths if depth < indentation][: DEEPEST - 1]
+        lead = " " * INDENT * len(self.depths) + (f"{item[2]}. " if item[2] else "- ")
+        self._put(lead + _at_start(self._inline(item[3].strip())), "item")
+        self.depths.append(indentation)
+
+    def _code(self, source: list[str], at: int, opened: str, language: str) -> int:
+        end = at + 1
+        while end < len(source) and not re.match(rf"^\s*{opened[0]}{{{len(opened)},}}\s*$", source[end]):
+            end += 1
+        content = source[at + 1 : end]
+        longest = max((len(run) for line in content for run in re.findall(r"`+", line)), default=0)
+        fence = "`" * max(3, longest + 1)
+        known = language if LANGUAGE.fullmatch(language) and language != "mermaid" else ""
+        self._put("\n".join([fence + known, *content, fence]), "code", apart=True)
+        return end + 1
+
+    def _table(self, source: list[str], at: int) -> int:
+        header = _cells(source[at])
+        rows = [self._row(header, len(header)), "| --- " * len(header) + "|"]
+        end = at + 2
+        while end < len(source) and "|" in source[end]:
+            rows.append(self._row(_cells(source[end]), len(header)))
+            end += 1
+        self._put("\n".join(rows), "table", apart=True)
+        return end
+
+    def _row(self, cells: list[str], width: int) -> str:
+        shown = [*cells, *[""] * width][:width]
+        return "| " + " | ".join(self._inline(cell) for cell in shown) + " |"
+
+    def _inline(self, text: str) -> str:
+        for _ in range(3):  # an image inside a link, and once more; what is left after that is escaped
+            text = LINK.sub(_without_link, text)
+        return "".join(self._pieces(text))
+
+    def _pieces(self, text: str) -> Iterable[str]:
+        position = 0
+        for found in INLINE.finditer(text):
+            yield _escape(text[position : found.start()])
+            yield self._piece(found)
+            position = found.end()
+        yield _escape(text[position:])
+
+    def _piece(self, found: re.Match[str]) -> str:
+        if found["code"]:
+            return _code_span(found["code"])
+        if found["bold"]:
+            return f"**{''.join(self._pieces(found['bold']))}**"
+        if words := found["star"] or found["line"]:
+            return f"*{''.join(self._pieces(words))}*"
+        numbers = [int(number) for number in re.findall(r"\d+", found["numbers"])]
+        if all(number in self.links for number in numbers):
+            return "".join(f"[:blue-badge[{number}]]({self.links[number]})" for number in numbers)
+        return _escape(found[0])
+
+
+def _paragraphs(text: str, start: int, end: int, style: str) -> Iterable[str]:
+    position = 0
+    for paragraph in re.split(r"(\n\s*\n)", text):
+        pieces = []
+        for line in paragraph.split("\n"):
+            low, high = (min(max(edge - position, 0), len(line)) for edge in (start, end))
+            pieces.append(_marked_line(line[:low], line[low:high], line[high:], style))
+            position += len(line) + 1
+        position -= 1  # the last line of a part has no line end of its own
+        yield "  \n".join(piece for piece in pieces if piece)
+
+
+def _marked_line(before: str, quoted: str, after: str, style: str) -> str:
+    before, quoted, after = (_escape(visible(part)) for part in (before, quoted, after))
+    if not quoted.strip():
+        return _at_start((before + quoted + after).strip())
+    lead, tail = quoted[: len(quoted) - len(quoted.lstrip())], quoted[len(quoted.rstrip()) :]
+    return _at_start(f"{before}{lead}:{style}[**{quoted.strip()}**]{tail}{after}".strip())
+
+
+def _escape(text: str) -> str:
+    text = SYMBOL.sub(lambda found: found[0] + JOINER, NAME.sub(":" + JOINER, text))
+    return SPECIAL.sub(r"\\\1", text)
+
+
+def _at_start(line: str) -> str:
+    """Keep the first sign of a line from starting a list or underlining a heading."""
+    return LINE_START.sub(lambda found: found[0] + "\\" if found[0].isdigit() else "\\" + found[0], line)
+
+
+def _without_link(found: re.Match[str]) -> str:
+    image, words, address = found[1], found[2], found[3]
+    if image or not WEB.match(address) or words == address:
+        return words
+    return f"{words} ({address})" if words.strip() else address
+
+
+def _code_span(code: str) -> str:
+    return f"`{code.strip()}`" if code.strip() else ""
+
+
+def _cells(row: str) -> list[str]:
+    return [cell.strip() for cell in row.strip().strip("|").split("|")]

@@ -1,0 +1,161 @@
+"""What a browser tab remembers: one typed value per page. The only user of st.session_state and of services.get()."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import streamlit as st
+
+from core import services as composition
+from core.chat.turns import LiveTurn
+from core.library import DocumentFilter
+from core.services import Services
+
+CONVERSATION = "c"
+SOURCE = "source"
+
+
+@dataclass
+class ChatState:
+    """The chat page. `collection_id` and `document_id` are the scope of a conversation that has not begun."""
+
+    conversation_id: str | None = None
+    collection_id: str | None = None
+    document_id: str | None = None
+    shown: int = 30  # conversations in the list
+    editing: int | None = None  # the question that is being edited
+    rating: int | None = None  # the answer whose thumbs-down is being explained
+    source: tuple[int, int] | None = None  # answer and number of the citation that is open
+    waiting: str | None = None  # a question to ask once the sample documents are read
+    deleting: str | None = None  # a conversation, until the deletion is confirmed
+    renaming: str | None = None
+
+
+@dataclass
+class UploadResult:
+    """What became of one file of the last upload."""
+
+    name: str
+    message: str
+    added: bool
+
+
+@dataclass
+class DocumentsState:
+    """The documents page. `pace` is, per job, its stage with the time and count at which we first saw it."""
+
+    chosen: DocumentFilter = field(default_factory=DocumentFilter)
+    results: tuple[UploadResult, ...] = ()
+    uploads: int = 0  # part of the uploader's key: a new one empties it
+    open_id: str | None = None
+    deleting: tuple[str, ...] = ()
+    managing: bool = False  # the collections dialog
+    active: frozenset[str] = frozenset()  # jobs at the last look
+    pace: dict[str, tuple[str, float, int]] = field(default_factory=dict)
+
+
+@dataclass
+class PromptsState:
+    """The prompts page. `trial` is the answer that is being made, or was made last, with the text of the editor."""
+
+    trial: LiveTurn | None = None
+    trial_of: int | None = None
+    trial_text: str = ""
+    publishing: int | None = None
+    problem: str = ""  # what was wrong with the text at the last attempt to save
+
+
+@dataclass
+class ModelsState:
+    """The models page."""
+
+    removing: str | None = None
+
+
+@dataclass
+class AppState:
+    """What every page shares: sentences to show at the next run, and whether a timed part ran at the last one."""
+
+    problems: list[str] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+
+
+def services() -> Services:
+    """The services of this process."""
+    return composition.get()
+
+
+def app() -> AppState:
+    return _remembered("app", AppState)
+
+
+def chat() -> ChatState:
+    return _remembered("chat", ChatState)
+
+
+def documents() -> DocumentsState:
+    return _remembered("documents", DocumentsState)
+
+
+def prompts() -> PromptsState:
+    return _remembered("prompts", PromptsState)
+
+
+def models() -> ModelsState:
+    return _remembered("models", ModelsState)
+
+
+def conversation() -> str | None:
+    """The conversation that is open. A reload loses the state and a page switch the query: each is kept in the other."""
+    state = chat()
+    named = st.query_params.get(CONVERSATION)
+    if named:
+        state.conversation_id = named
+    return state.conversation_id
+
+
+def open_conversation(conversation_id: str | None) -> None:
+    """Go to a conversation, or with None to a new one; what was being done in the old one is dropped."""
+    kept = chat()
+    fresh = ChatState(conversation_id=conversation_id, shown=kept.shown)
+    if conversation_id is None:
+        fresh.collection_id, fresh.document_id = kept.collection_id, kept.document_id
+    st.session_state["page:chat"] = fresh
+    write_address()
+
+
+def write_address() -> None:
+    """Make the address of the page name the open conversation, and nothing else."""
+    wanted = {CONVERSATION: chat().conversation_id} if chat().conversation_id else {}
+    if st.query_params.to_dict() != wanted:
+        st.query_params.from_dict(wanted)
+
+
+def take_source() -> None:
+    """Open the citation that the address names, as the markers in answers do."""
+    message, _, number = (st.query_params.get(SOURCE) or "").partition("-")
+    if message.isdecimal() and number.isdecimal():
+        chat().source = (int(message), int(number))
+
+
+def value(key: str) -> Any:
+    """What the widget with this key holds."""
+    return st.session_state.get(key)
+
+
+def put(key: str, content: object) -> None:
+    """Set what a widget holds; only in callbacks, and before the widget is drawn."""
+    st.session_state[key] = content
+
+
+def breathe() -> None:
+    """Let Streamlit interrupt a long script: reading the state is one of its stopping points."""
+    st.session_state.get("page:app")
+
+
+def _remembered(name: str, kind: type[Any]) -> Any:
+    key = f"page:{name}"
+    if key not in st.session_state:
+        st.session_state[key] = kind()
+    return st.session_state[key]

@@ -1,0 +1,154 @@
+"""The pure parts of the engine: the line, the slots, the pace, the text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from core.serving.pace import ALONE, SHARED, STEP_SECONDS, Pace
+from core.serving.slots import Slot, choose, common_prefix
+from core.serving.text_stream import TextStream
+from core.serving.waiting import Line
+
+
+@dataclass(frozen=True)
+class Request:
+    name: str
+    user: str = ""
+    priority: str = "chat"
+
+
+def order(*requests: Request) -> str:
+    line: Line[Request] = Line()
+    for request in requests:
+        line.add(request)
+    served = ""
+    while len(line):
+        request = next(iter(line))
+        line.serve(request)
+        served += request.name
+    return served
+
+
+def test_one_user_is_served_first_come_first_served() -> None:
+    assert order(Request("a"), Request("b"), Request("c")) == "abc"
+
+
+def test_users_take_turns_in_the_line() -> None:
+    assert order(*[Request(n, "ann") for n in "abc"], Request("x", "ben"), Request("y", "cas")) == "axybc"
+
+
+def test_background_work_waits_for_every_person() -> None:
+    assert order(Request("b", priority="background"), Request("x"), Request("y")) == "xyb"
+
+
+def test_who_was_just_served_goes_behind_somebody_new() -> None:
+    line: Line[Request] = Line()
+    first, second, new = Request("a", "ann"), Request("b", "ann"), Request("x", "ben")
+    line.add(first)
+    line.serve(first)
+    line.add(second)
+    line.add(new)
+    assert list(line) == [new, second]
+
+
+def test_request_that_left_the_line_is_not_served() -> None:
+    line: Line[Request] = Line()
+    gone, stays = Request("a"), Request("b")
+    line.add(gone)
+    line.add(stays)
+    assert line.remove(gone)
+    assert not line.remove(gone)
+    assert list(line) == [stays]
+
+
+def slots(*tokens: list[int]) -> list[Slot]:
+    return [Slot(number, list(held), used=float(number)) for number, held in enumerate(tokens)]
+
+
+def test_conversation_goes_on_where_it_was() -> None:
+    placing = choose(slots([], [1, 2, 3, 4], [1, 2]), [1, 2, 3, 4, 5, 6], reuse=True)
+    assert placing
+    assert (placing.slot.number, placing.donor.number, placing.kept) == (1, 1, 4)
+
+
+def test_common_beginning_is_copied_instead_of_taking_the_place_of_another_conversation() -> None:
+    placing = choose(slots([1, 2, *range(50)], []), [1, 2, 99], reuse=True)
+    assert placing
+    assert (placing.slot.number, placing.donor.number, placing.kept) == (1, 0, 2)
+
+
+def test_without_an_empty_slot_the_longest_unused_is_taken() -> None:
+    placing = choose(slots([7, 8], [5, 6]), [1, 2], reuse=True)
+    assert placing
+    assert (placing.slot.number, placing.kept) == (0, 0)
+
+
+def test_last_token_of_a_prompt_is_always_read() -> None:
+    placing = choose(slots([1, 2, 3]), [1, 2, 3], reuse=True)
+    assert placing
+    assert placing.kept == 2
+
+
+def test_nothing_is_reused_unless_wanted() -> None:
+    placing = choose(slots([1, 2, 3]), [1, 2, 3], reuse=False)
+    assert placing
+    assert placing.kept == 0
+
+
+@pytest.mark.parametrize(("left", "right", "length"), [([], [1], 0), ([1, 2], [1, 2, 3], 2), ([1, 2], [1, 3], 1)])
+def test_common_prefix(left: list[int], right: list[int], length: int) -> None:
+    assert common_prefix(left, right) == common_prefix(right, left) == length
+
+
+def test_slow_machine_reads_little_at_a_time_while_others_write() -> None:
+    pace = Pace()
+    for _ in range(50):
+        pace.measured(64, 64 * 0.1)
+    assert pace.prompt_tokens(0) == ALONE
+    assert pace.prompt_tokens(1) == SHARED.start
+    for _ in range(50):
+        pace.measured(64, 64 * STEP_SECONDS / 60)
+    assert pace.prompt_tokens(1) == 56
+
+
+def test_time_until_a_place_is_free_follows_what_was_measured() -> None:
+    pace = Pace()
+    for _ in range(50):
+        pace.served(40)
+    assert pace.seconds_until_free(4) == pytest.approx(10, rel=0.01)
+    assert 1 <= pace.seconds_until_free(1000) <= 60
+
+
+def streamed(text: str, *stop: str, size: int = 1) -> tuple[list[str], bool]:
+    stream, raw = TextStream(stop), text.encode()
+    shown = [stream.feed(raw[place : place + size]) for place in range(0, len(raw), size) if not stream.stopped]
+    return [*shown, stream.finish()], stream.stopped
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_characters_are_put_together(size: int) -> None:
+    pieces, _ = streamed("né 日本 🎉", size=size)
+    assert "".join(pieces) == "né 日本 🎉"
+
+
+def test_half_a_character_at_the_end_is_left_out() -> None:
+    stream = TextStream()
+    assert stream.feed("a🎉".encode()[:-1]) + stream.finish() == "a"
+
+
+def test_nothing_of_a_stop_string_is_shown() -> None:
+    pieces, stopped = streamed("one two\n\nUser: three", "\n\nUser:", "never")
+    assert "".join(pieces) == "one two"
+    assert stopped
+
+
+def test_what_only_looked_like_a_stop_string_is_shown() -> None:
+    pieces, stopped = streamed("a\n\nUs and them\n\nU", "\n\nUser:")
+    assert "".join(pieces) == "a\n\nUs and them\n\nU"
+    assert not stopped
+
+
+def test_first_of_several_stop_strings_counts() -> None:
+    assert "".join(streamed("abcdef", "de", "cdef", size=6)[0]) == "ab"

@@ -1,0 +1,398 @@
+"""The model server as a process of its own, asked as the product asks it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import numpy as np
+import openai
+import pytest
+
+from core.models.catalog import find
+from tests.contracts.engine import words
+from tests.serving.conftest import CHAT, EMBEDDER, SECRET, Server
+
+pytestmark = pytest.mark.model
+HELLO: list[Any] = [{"role": "user", "content": "Hello"}]
+
+
+@pytest.fixture(scope="module")
+def server(start: Callable[..., Server], store: Path) -> Server:
+    server = start(store, context=2048, slots=2, queue_limit=4)
+    assert server.health()["status"] == "loading"  # it answers long before the models are there
+    server.wait(lambda health: health["status"] != "loading")
+    return server
+
+
+@pytest.fixture(scope="module")
+def api(server: Server) -> openai.OpenAI:
+    return server.client()
+
+
+def post(server: Server, path: str, body: object, secret: str = SECRET) -> tuple[int, dict[str, Any], Any]:
+    """Status, JSON and headers of the answer; `body` is sent as JSON unless it is bytes."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
+    try:
+        with urlopen(Request(server.url + path, data, headers), timeout=60) as reply:
+            return reply.status, json.load(reply), reply.headers
+    except HTTPError as error:
+        with error:
+            return error.code, json.load(error), error.headers
+
+
+# --- chat ------------------------------------------------------------------------------------------------
+
+
+def test_openai_client_gets_a_whole_answer(api: openai.OpenAI) -> None:
+    answer = api.chat.completions.create(model=CHAT, messages=HELLO, max_tokens=12, temperature=0, seed=1)
+    assert answer.choices[0].message.content
+    assert answer.usage
+    assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
+    assert answer.model_extra
+    assert set(answer.model_extra["timings"]) == {"queue_ms", "prompt_ms", "first_token_ms", "generation_ms"}
+
+
+def test_openai_client_gets_the_same_answer_as_a_stream(api: openai.OpenAI) -> None:
+    asked: dict[str, Any] = {"model": "", "messages": HELLO, "max_tokens": 12, "temperature": 0}
+    whole = api.chat.completions.create(**asked).choices[0].message.content
+    chunks = list(api.chat.completions.create(**asked, stream=True, stream_options={"include_usage": True}))
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == whole
+    assert chunks[-1].choices[0].finish_reason in ("stop", "length")
+    assert [chunk.usage is not None for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
+    assert not any("queue_position" in (chunk.model_extra or {}) for chunk in chunks)
+
+
+def test_progress_is_told_when_wanted(api: openai.OpenAI) -> None:
+    stream = api.chat.completions.create(
+        model="",
+        messages=[{"role": "user", "content": words(120)}],
+        max_tokens=2,
+        stream=True,
+        extra_body={"return_progress": True, "cache_prompt": False},
+    )
+    extras = [chunk.model_extra or {} for chunk in stream]
+    positions = [extra["queue_position"] for extra in extras if "queue_position" in extra]
+    progress = [extra["prompt_progress"] for extra in extras if "prompt_progress" in extra]
+    assert positions[-1] == 0
+    assert len(progress) > 2
+    assert progress[-1]["processed"] == progress[-1]["total"]
+    assert all(set(step) == {"total", "cache", "processed", "time_ms"} for step in progress)
+    assert "timings" in extras[-1]
+
+
+def test_content_may_come_in_parts(api: openai.OpenAI) -> None:
+    parts: list[Any] = [{"role": "user", "content": [{"type": "text", "text": "Hel"}, {"type": "text", "text": "lo"}]}]
+    counts = [api.chat.completions.create(model="", messages=m, max_tokens=1).usage for m in (HELLO, parts)]
+    assert counts[0]
+    assert counts[1]
+    assert counts[0].prompt_tokens == counts[1].prompt_tokens
+
+
+def test_hanging_up_ends_the_work_while_the_prompt_is_read(server: Server) -> None:
+    body = {"messages": [{"role": "user", "content": words(400)}], "cache_prompt": False}
+    for stream in (True, False):
+        with raw_request(server, {**body, "stream": stream}):
+            server.wait(lambda health: health["queue"]["running"] == 1)
+        # Reading it all takes seconds; the engine must be free long before.
+        begun = time.monotonic()
+        server.wait(lambda health: health["queue"]["running"] == 0)
+        assert time.monotonic() - begun < 2
+
+
+def test_hanging_up_while_waiting_leaves_the_line(server: Server) -> None:
+    body = {"messages": [{"role": "user", "content": words(400)}], "cache_prompt": False}
+    with raw_request(server, body), raw_request(server, body):
+        with raw_request(server, body):
+            server.wait(lambda health: health["queue"]["waiting"] >= 1)
+        server.wait(lambda health: health["queue"] == {"waiting": 0, "running": health["queue"]["running"]})
+    server.wait(lambda health: health["queue"] == {"waiting": 0, "running": 0})
+
+
+def test_full_line_is_told_with_the_time_to_come_back(server: Server, in_background: Callable[..., object]) -> None:
+    body = {"messages": [{"role": "user", "content": words(200)}], "cache_prompt": False, "max_tokens": 600}
+    connections = [raw_request(server, body) for _ in range(6)]
+    server.wait(lambda health: health["queue"]["waiting"] == 4)
+    status, answer, headers = post(server, "/v1/chat/completions", body)
+    for connection in connections:
+        connection.close()
+    server.wait(lambda health: health["queue"] == {"waiting": 0, "running": 0})
+    assert status == 429
+    assert answer["error"]["code"] == "model_busy"
+    assert int(headers["Retry-After"]) >= 1
+
+
+def raw_request(server: Server, body: dict[str, Any]) -> socket.socket:
+    """A chat request on a connection of its own, sent and not waited for."""
+    raw = json.dumps(body).encode()
+    connection = socket.create_connection(("127.0.0.1", server.port), timeout=60)
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {SECRET}\r\n"
+    connection.sendall(f"{head}Content-Type: application/json\r\nContent-Length: {len(raw)}\r\n\r\n".encode() + raw)
+    return connection
+
+
+# --- what is refused -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"messages": []}, "messages"),
+        ({"messages": [{"role": "tool", "content": "x"}]}, "role"),
+        ({"messages": [{"role": "user"}]}, "content"),
+        ({"messages": [{"role": "user", "content": "x", "name": "y"}]}, "name"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"max_tokens": "5"}, "max_tokens"),
+        ({"temperature": -1}, "temperature"),
+        ({"temperature": 3}, "temperature"),
+        ({"top_p": 0}, "top_p"),
+        ({"stop": [""]}, "stop"),
+        ({"stop": ["x"] * 9}, "stop"),
+        ({"n": 2}, "n"),
+        ({"seed": 1.5}, "seed"),
+        ({"priority": "first"}, "priority"),
+        ({"tools": []}, "tools"),
+    ],
+)
+def test_bad_request_is_refused_by_the_name_of_the_field(server: Server, change: dict[str, Any], word: str) -> None:
+    status, answer, _ = post(server, "/v1/chat/completions", {"messages": HELLO, **change})
+    assert status == 422
+    assert word in answer["error"]["message"]
+    assert answer["error"]["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[" * 100_000, b"\xff\xfe", b'{"messages": [{"role": "user", "content": "\\ud800"}]}']
+)
+def test_body_that_is_no_json_is_refused(server: Server, body: bytes) -> None:
+    status, answer, _ = post(server, "/v1/chat/completions", body)
+    assert status == 422
+    assert answer["error"]["message"]
+
+
+def test_prompt_that_does_not_fit_is_refused_with_the_counts(server: Server) -> None:
+    body = {"messages": [{"role": "user", "content": words(2000)}], "max_tokens": 100}
+    status, answer, _ = post(server, "/v1/chat/completions", body)
+    assert (status, answer["error"]["code"]) == (413, "context_too_long")
+    assert "2,048" in answer["error"]["message"]
+    assert "100" in answer["error"]["message"]
+
+
+def test_millions_of_characters_are_refused(server: Server) -> None:
+    status, answer, _ = post(
+        server, "/v1/chat/completions", {"messages": [{"role": "user", "content": "x" * 3_000_000}]}
+    )
+    assert (status, answer["error"]["code"]) == (413, "context_too_long")
+    assert post(server, "/v1/chat/completions", b" " * (33 << 20))[0] == 413
+
+
+def test_unknown_model_is_not_found(api: openai.OpenAI) -> None:
+    with pytest.raises(openai.NotFoundError, match="not active"):
+        api.chat.completions.create(model="gpt-4", messages=HELLO)
+    with pytest.raises(openai.NotFoundError, match="not active"):
+        api.embeddings.create(model="gpt-4", input="x")
+
+
+def test_without_the_secret_only_the_health_is_shown(server: Server) -> None:
+    for secret in ("", "wrong", SECRET + "x"):
+        with pytest.raises(openai.AuthenticationError):
+            server.client(secret or " ").models.list()
+    assert post(server, "/models/load", {"id": CHAT}, "wrong")[0] == 401
+    assert post(server, "/no/such/path", {}, "wrong")[0] == 401
+    assert server.health()["pid"] == server.process.pid
+
+
+@pytest.mark.parametrize(("path", "status"), [("/no/such/path", 404), ("/v1/models", 405), ("/docs", 404)])
+def test_every_error_has_the_same_form(server: Server, path: str, status: int) -> None:
+    found, answer, _ = post(server, path, {})
+    assert found == status
+    assert set(answer["error"]) == {"message", "type", "code"}
+
+
+# --- tokens, models, embeddings ---------------------------------------------------------------------------
+
+
+def test_tokens_are_counted_as_the_model_counts_them(server: Server) -> None:
+    _, one, _ = post(server, "/tokenize", {"content": "Hello <|im_end|> world"})
+    assert len(one["tokens"]) == one["count"] > 5
+    _, many, _ = post(server, "/tokenize", {"contents": ["Hello <|im_end|> world", "", "x"]})
+    assert many == {"counts": [one["count"], 0, 1]}
+    _, whole, _ = post(server, "/tokenize", {"messages": HELLO})
+    _, answer, _ = post(server, "/v1/chat/completions", {"messages": HELLO, "max_tokens": 1})
+    assert whole["count"] == answer["usage"]["prompt_tokens"]
+    assert post(server, "/tokenize", {})[0] == 422
+    assert post(server, "/tokenize", {"content": "x", "contents": ["x"]})[0] == 422
+
+
+def test_active_models_come_first_with_their_real_context(api: openai.OpenAI) -> None:
+    models = [model.model_dump() for model in api.models.list().data]
+    assert [(m["id"], m["role"], m["active"]) for m in models[:2]] == [
+        (CHAT, "chat", True),
+        (EMBEDDER, "embedding", True),
+    ]
+    assert models[0]["context_length"] == 2048
+    assert not any(model["active"] for model in models[2:])
+
+
+def test_vectors_equal_those_of_the_library(api: openai.OpenAI, store: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    texts = ["Hello", words(30), "日本語 🎉", "", "The boiler must be drained before the winter.", words(300)]
+    answer = api.embeddings.create(model=EMBEDDER, input=texts, extra_body={"priority": "ingest"})
+    found = np.array([item.embedding for item in answer.data])
+    expected = SentenceTransformer(str(store / find(EMBEDDER).file)).encode(texts, normalize_embeddings=True)
+    assert [item.index for item in answer.data] == list(range(len(texts)))
+    assert np.linalg.norm(found, axis=1) == pytest.approx(1, abs=1e-5)
+    assert (found * expected).sum(axis=1).min() >= 0.9999
+    assert answer.model_extra == {"truncated": [5]}
+
+
+def test_vectors_come_as_floats_or_as_base64(server: Server) -> None:
+    _, floats, _ = post(server, "/v1/embeddings", {"input": "Hello"})
+    _, packed, _ = post(server, "/v1/embeddings", {"input": ["Hello"], "encoding_format": "base64"})
+    raw = base64.b64decode(packed["data"][0]["embedding"])
+    assert struct.unpack(f"<{len(raw) // 4}f", raw) == pytest.approx(floats["data"][0]["embedding"])
+    assert floats["usage"] == {"prompt_tokens": 3, "total_tokens": 3}
+
+
+def test_question_is_embedded_while_many_documents_are(server: Server, in_background: Callable[..., Any]) -> None:
+    texts = [f"{number} {words(30)}" for number in range(120)]
+    documents = in_background(lambda: post(server, "/v1/embeddings", {"input": texts, "priority": "ingest"}))
+    server.health()
+    for _ in range(3):
+        status, answer, _ = post(server, "/v1/embeddings", {"input": "What is it?", "priority": "query"})
+        assert status == 200
+        assert len(answer["data"]) == 1
+    assert documents.is_alive(), "the documents were done before the questions"
+
+
+def test_documents_are_embedded_while_an_answer_is_written(server: Server, in_background: Callable[..., Any]) -> None:
+    body = {"messages": [{"role": "user", "content": words(100)}], "max_tokens": 60, "cache_prompt": False}
+    answer = in_background(lambda: post(server, "/v1/chat/completions", body))
+    status, vectors, _ = post(server, "/v1/embeddings", {"input": [words(20)] * 12, "priority": "ingest"})
+    assert (status, len(vectors["data"])) == (200, 12)
+    answer.join(60)
+
+
+@pytest.mark.parametrize("change", [{"input": []}, {"input": [1, 2]}, {"input": ["x"] * 2049}, {"dimensions": 3}])
+def test_bad_embedding_request_is_refused(server: Server, change: dict[str, Any]) -> None:
+    assert post(server, "/v1/embeddings", {"input": "x", **change})[0] == 422
+
+
+# --- changing the model, starting and ending --------------------------------------------------------------
+
+
+def test_missing_model_is_told_and_the_old_one_stays(server: Server, api: openai.OpenAI) -> None:
+    missing = "qwen2.5-coder-0.5b-instruct-q4_k_m"
+    status, answer, _ = post(server, "/models/load", {"id": "no-such-model"})
+    assert (status, answer["error"]["code"]) == (404, "not_found")
+    assert post(server, "/models/load", {"id": EMBEDDER})[0] == 404
+    if not any(model.id == missing for model in api.models.list().data):
+        assert post(server, "/models/load", {"id": missing})[0] == 202
+        health = server.wait(lambda health: health["chat"]["error"])
+        assert health["chat"]["id"] == CHAT
+        assert missing in health["chat"]["error"]
+        assert health["status"] == "ok"
+    assert api.chat.completions.create(model=CHAT, messages=HELLO, max_tokens=2).usage
+
+
+def test_answer_is_finished_before_the_model_changes(server: Server, api: openai.OpenAI) -> None:
+    asked: dict[str, Any] = {"model": "", "messages": [{"role": "user", "content": "Write a story."}], "max_tokens": 40}
+    stream = api.chat.completions.create(**asked, stream=True)
+    next(stream)
+    assert post(server, "/models/load", {"id": CHAT})[0] == 202
+    assert list(stream)[-1].choices[0].finish_reason
+    server.wait(lambda health: health["chat"]["loading"] is None and not health["chat"]["error"])
+    assert api.chat.completions.create(**asked).usage
+
+
+def test_broken_model_leaves_a_server_that_can_load_another(
+    start: Callable[..., Server], store: Path, tmp_path: Path
+) -> None:
+    model = find(CHAT)
+    with (tmp_path / model.file).open("wb") as broken:
+        broken.write(b"GGUF\x03\0\0\0 and then nothing of use")
+        broken.truncate(model.bytes)
+    server = start(tmp_path, context=512)
+    health = server.wait(lambda health: "loading" not in (health["chat"]["status"], health["embedder"]["status"]))
+    assert health["status"] == health["chat"]["status"] == health["embedder"]["status"] == "error"
+    assert model.file in health["chat"]["error"]
+    assert EMBEDDER in health["embedder"]["error"]
+    status, answer, headers = post(server, "/v1/chat/completions", {"messages": HELLO})
+    assert (status, answer["error"]["code"]) == (503, "model_unavailable")
+    assert answer["error"]["message"] == health["chat"]["error"]
+    assert headers["Retry-After"]
+
+    (tmp_path / model.file).unlink()
+    (tmp_path / model.file).symlink_to(store / model.file)
+    assert post(server, "/models/load", {"id": CHAT})[0] == 202
+    server.wait(lambda health: health["chat"]["status"] == "ok")
+    assert post(server, "/v1/chat/completions", {"messages": HELLO, "max_tokens": 2})[0] == 200
+
+
+def test_address_file_is_private_and_goes_with_the_server(start: Callable[..., Server], store: Path) -> None:
+    server = start(store)
+    address = json.loads(server.address_file.read_text())
+    assert server.address_file.stat().st_mode & 0o777 == 0o600
+    assert {name: address[name] for name in ("pid", "port", "secret")} == {
+        "pid": server.process.pid,
+        "port": server.port,
+        "secret": SECRET,
+    }
+    assert abs(address["started"] - time.time()) < 60
+    server.process.terminate()
+    assert server.process.wait(10) == 0
+    assert not server.address_file.exists()
+
+
+def test_server_that_was_replaced_leaves_the_address_of_the_new_one(start: Callable[..., Server], store: Path) -> None:
+    server = start(store)
+    server.address_file.write_text(json.dumps({"pid": os.getpid(), "port": 1, "secret": ""}))
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(10) == 0
+    assert json.loads(server.address_file.read_text())["pid"] == os.getpid()
+
+
+def test_server_ends_with_its_parent_even_in_the_middle_of_an_answer(start: Callable[..., Server], store: Path) -> None:
+    server = start(store)
+    server.wait(lambda health: health["chat"]["status"] == "ok")
+    body = {"messages": [{"role": "user", "content": words(300)}], "max_tokens": 500}
+    with raw_request(server, body):
+        server.wait(lambda health: health["queue"]["running"] == 1)
+        assert server.process.stdin
+        server.process.stdin.close()  # what happens to the pipe when the parent is killed
+        assert server.process.wait(10) == 0
+    assert not server.address_file.exists()
+
+
+def test_server_stops_in_the_middle_of_an_answer(start: Callable[..., Server], store: Path) -> None:
+    server = start(store)
+    server.wait(lambda health: health["chat"]["status"] == "ok")
+    asked: list[Any] = [{"role": "user", "content": words(300)}]
+    ended = threading.Event()
+
+    def follow() -> None:
+        with pytest.raises(openai.APIError):
+            list(server.client().chat.completions.create(model="", messages=asked, stream=True))
+        ended.set()
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    server.wait(lambda health: health["queue"]["running"] == 1)
+    server.process.terminate()
+    assert server.process.wait(10) == 0
+    thread.join(10)
+    assert ended.is_set()
