@@ -19,6 +19,10 @@ log = logging.getLogger(__name__)
 
 UPLOADS_MB = 500  # all files of one request together; each of them has the limit of the settings
 QUESTIONS_MB = 8
+REFUSALS = {
+    400: ("invalid_request", "The body of the request cannot be read."),
+    404: ("not_found", "There is nothing at this address."),
+}
 
 
 def rest() -> FastAPI:
@@ -60,8 +64,8 @@ async def _invalid(_: Request, error: Exception) -> JSONResponse:
 
 async def _http(_: Request, error: Exception) -> JSONResponse:
     status = error.status_code if isinstance(error, HTTPException) else 500
-    sentence = "There is nothing at this address." if status == 404 else "This address does not take such a request."
-    return _answer(status, "not_found" if status == 404 else "not_allowed", sentence)
+    code, sentence = REFUSALS.get(status, ("not_allowed", "This address does not take such a request."))
+    return _answer(status, code, sentence)
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:

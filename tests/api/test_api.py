@@ -1,0 +1,221 @@
+"""REST and the OpenAI protocol, over ASGI, with the real services below."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import Mount, Route
+
+from core.api import app as api
+from core.api import health
+from core.api.web import BodyLimit, LocalOnly, SecureHeaders
+from core.errors import ModelBusy
+from core.services import Services
+from tests.small import SmallClient
+
+Add = Callable[..., str]
+TEXT = "The warranty lasts 24 months.\n\nThe battery weighs 3 kg."
+ASK = {"messages": [{"role": "user", "content": "How long is the warranty?"}]}
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def http(live: Services) -> AsyncIterator[httpx.AsyncClient]:
+    application = Starlette(
+        routes=[
+            Route("/healthz", health.healthz),
+            Route("/readyz", health.readyz),
+            Mount("/api/v1", app=api.rest()),
+            Mount("/v1", app=api.openai()),
+        ],
+        middleware=[Middleware(SecureHeaders), Middleware(LocalOnly)],
+    )
+    transport = httpx.ASGITransport(app=application, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8501") as client:
+        yield client
+
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_document_goes_in_and_its_job_can_be_followed(http: httpx.AsyncClient) -> None:
+    reply = await http.post(
+        "/api/v1/documents",
+        files=[("files", ("a.txt", b"Hello.")), ("files", ("b.txt", b"World."))],
+        data={"collection": "Home"},
+    )
+    assert reply.status_code == 202
+    first, second = reply.json()["documents"]
+    assert (first["name"], first["duplicate"], second["name"]) == ("a.txt", False, "b.txt")
+    job = (await http.get(f"/api/v1/jobs/{first['job_id']}")).json()
+    assert (job["status"], job["document_name"]) == ("queued", "a.txt")
+    listed = (await http.get("/api/v1/documents", params={"search": "b.t"})).json()["documents"]
+    assert [d["name"] for d in listed] == ["b.txt"]
+    assert (await http.get("/api/v1/collections")).json()["collections"][0]["documents"] == 2
+    cancelled = await http.delete(f"/api/v1/jobs/{first['job_id']}")
+    assert cancelled.json()["status"] == "cancelled"
+    assert (await http.delete(f"/api/v1/documents/{first['id']}")).status_code == 204
+    assert (await http.get(f"/api/v1/documents/{first['id']}")).status_code == 404
+
+
+async def test_an_answer_carries_its_citations(http: httpx.AsyncClient, add_text: Add) -> None:
+    add_text(TEXT, name="manual.md")
+    body = (await http.post("/v1/chat/completions", json=ASK)).json()
+    assert body["choices"][0]["message"]["content"] == "The warranty lasts 24 months. [1]"
+    (citation,) = body["citations"]
+    text = (await http.get(f"/api/v1/documents/{citation['document_id']}/text")).json()["text"]
+    assert text[citation["start"] : citation["end"]] == citation["quote"] == "The warranty lasts 24 months."
+    assert body["ai_generated"] is True
+    assert body["usage"]["completion_tokens"] > 0
+
+
+async def test_an_answer_streams_in_the_openai_protocol(http: httpx.AsyncClient, add_text: Add) -> None:
+    add_text(TEXT)
+    async with http.stream("POST", "/v1/chat/completions", json=ASK | {"stream": True}) as reply:
+        assert reply.headers["content-type"].startswith("text/event-stream")
+        lines = [line async for line in reply.aiter_lines() if line.startswith("data: ")]
+    assert lines[-1] == "data: [DONE]"
+    chunks = [json.loads(line[6:]) for line in lines[:-1]]
+    text = "".join(c["choices"][0]["delta"].get("content", "") for c in chunks if c["choices"])
+    assert text.strip() == "The warranty lasts 24 months. [1]"
+    assert next(c for c in chunks if "citations" in c)["citations"][0]["number"] == 1
+    assert chunks[-1]["usage"]["prompt_tokens"] > 0
+
+
+async def test_a_collection_narrows_the_question(http: httpx.AsyncClient, add_text: Add) -> None:
+    add_text(TEXT, name="a.md", collection="One")
+    add_text("The warranty lasts 6 months.", name="b.md", collection="Two")
+    body = (await http.post("/v1/chat/completions", json=ASK | {"collection": "Two"})).json()
+    assert "6 months" in body["choices"][0]["message"]["content"]
+    unknown = await http.post("/v1/chat/completions", json=ASK | {"collection": "Three"})
+    assert (unknown.status_code, unknown.json()["error"]["code"]) == (422, "bad_question")
+
+
+async def test_nothing_found_is_said_without_asking_the_model(http: httpx.AsyncClient, client: SmallClient) -> None:
+    body = (await http.post("/v1/chat/completions", json=ASK)).json()
+    assert "could not find" in body["choices"][0]["message"]["content"]
+    assert client.asked == []
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({}, 422),
+        ({"messages": []}, 422),
+        ({"messages": [{"role": "system", "content": "x"}]}, 422),
+        ({"messages": [{"role": "robot", "content": "x"}]}, 422),
+        ({"messages": [{"role": "user", "content": ""}]}, 422),
+        ({"messages": [{"role": "user", "content": "x" * 300_000}]}, 422),
+        ({"messages": "x"}, 422),
+    ],
+)
+async def test_bad_questions_get_one_sentence(http: httpx.AsyncClient, body: dict[str, object], status: int) -> None:
+    reply = await http.post("/v1/chat/completions", json=body)
+    assert reply.status_code == status
+    assert set(reply.json()["error"]) == {"code", "type", "message"}
+    assert "Traceback" not in reply.text
+
+
+@pytest.mark.parametrize("content", [b"{", b"[" * 100_000, b'{"messages": 1e999999}', b"\xff\xfe"])
+async def test_broken_json_is_refused(http: httpx.AsyncClient, content: bytes) -> None:
+    reply = await http.post("/v1/chat/completions", content=content, headers={"content-type": "application/json"})
+    assert reply.status_code in (400, 422)
+    assert reply.json()["error"]["code"] == "invalid_request"
+
+
+async def test_a_busy_model_says_when_to_come_back(http: httpx.AsyncClient, add_text: Add, client: SmallClient) -> None:
+    add_text(TEXT)
+
+    def busy(messages: object) -> str:
+        raise ModelBusy("64 requests wait already. Try again in a few seconds.", retry_after=7)
+
+    client.reply = busy
+    reply = await http.post("/v1/chat/completions", json=ASK)
+    assert reply.status_code == 429
+    assert reply.headers["retry-after"] == "5"
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [([("files", ("a.txt", b""))], "is empty"), ([("files", ("../../x.txt", b""))], "x.txt is empty")],
+)
+async def test_refused_uploads_say_why_and_leave_nothing(
+    http: httpx.AsyncClient, live: Services, files: list[object], message: str
+) -> None:
+    reply = await http.post("/api/v1/documents", files=files)  # type: ignore[arg-type]
+    assert reply.status_code == 422
+    assert message in reply.json()["error"]["message"]
+    assert list(live.files.stored()) == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v1/documents/unknown",
+        "/api/v1/jobs/unknown",
+        "/api/v1/nothing",
+        "/v1/nothing",
+        "/api/v1/documents/unknown/text",
+    ],
+)
+async def test_unknown_things_look_the_same(http: httpx.AsyncClient, path: str) -> None:
+    reply = await http.get(path)
+    assert (reply.status_code, reply.json()["error"]["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"host": "evil.example"},
+        {"origin": "http://evil.example"},
+        {"origin": "null"},
+        {"host": "evil.example", "origin": "http://evil.example"},
+    ],
+)
+@pytest.mark.parametrize("path", ["/healthz", "/api/v1/documents", "/v1/models"])
+async def test_other_names_and_foreign_pages_are_refused(
+    http: httpx.AsyncClient, path: str, headers: dict[str, str]
+) -> None:
+    assert (await http.get(path, headers=headers)).status_code == 403
+
+
+async def test_our_own_pages_and_programs_are_served(http: httpx.AsyncClient) -> None:
+    assert (await http.get("/healthz")).json()["status"] == "ok"
+    assert (await http.get("/healthz", headers={"origin": "http://127.0.0.1:8501"})).status_code == 200
+    assert (await http.get("/readyz")).json()["chat"]["status"] == "ok"
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/api/v1/documents", "/v1/models", "/nothing"])
+async def test_every_answer_carries_the_security_headers(http: httpx.AsyncClient, path: str) -> None:
+    headers = (await http.get(path)).headers
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert "img-src 'self' data: blob:" in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "same-origin"
+
+
+async def test_a_body_is_cut_off_at_its_limit_whatever_it_declares() -> None:
+    async def swallow(scope, receive, send):  # type: ignore[no-untyped-def]
+        while (await receive()).get("more_body"):
+            pass
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            yield b"x" * 100_000
+
+    transport = httpx.ASGITransport(app=BodyLimit(swallow, 1 << 20))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        assert (await client.post("/", content=b"x" * (2 << 20))).status_code == 413
+        assert (await client.post("/", content=endless())).status_code == 200  # it ended early, at the limit
+        assert (await client.post("/", content=b"x")).status_code == 200
