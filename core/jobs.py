@@ -15,7 +15,8 @@ from core.storage.tables import DocumentRow, JobRow, now
 from core.types import DocumentStatus, JobStatus
 
 LEASE = timedelta(seconds=30)
-MAX_ATTEMPTS = 3
+# A file is read in a child of the worker, so what ends the worker is seldom the file; but it may be.
+MAX_ATTEMPTS = 10
 OPEN = (JobStatus.queued.value, JobStatus.running.value)
 
 

@@ -181,8 +181,8 @@ def check_disk(findings: Findings, purpose: str) -> None:
 
 
 def existing(folder: str) -> str:
-    """The folder itself, or the nearest one above it that exists."""
-    while not os.path.isdir(folder) and os.path.dirname(folder) != folder:
+    """The folder itself, or the nearest thing above it that exists."""
+    while not os.path.exists(folder) and os.path.dirname(folder) != folder:
         folder = os.path.dirname(folder)
     return folder
 

@@ -25,6 +25,7 @@ from core.chat.turns import Turns
 from core.documents import Documents
 from core.errors import Conflict, StorageError
 from core.feedback import FeedbackBook
+from core.health import HealthWatch
 from core.jobs import Jobs
 from core.library import Library
 from core.models.catalog import find
@@ -65,6 +66,7 @@ class Services:
     chunks: ChunkStore
     client: ModelClient
     models: Models
+    health: HealthWatch
     index: DenseIndex
     retriever: HybridRetriever
     prompts: Prompts
@@ -176,8 +178,9 @@ def build(settings: Settings, client: ModelClient | None = None) -> Services:
     records = TurnRecords(db, prompts, pipelines, recipe)
     turns = Turns(AnswerChain(retriever, model, client), conversations, records, namer.name)
     return Services(
-        settings, db, accounts, files, jobs, documents, Library(db, documents), chunks, client, models, index,
-        retriever, prompts, conversations, turns, Answers(db), namer, FeedbackBook(db), Samples(documents, SAMPLES),
+        settings, db, accounts, files, jobs, documents, Library(db, documents), chunks, client, models,
+        HealthWatch(models, client), index, retriever, prompts, conversations, turns, Answers(db), namer,
+        FeedbackBook(db), Samples(documents, SAMPLES),
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from core.errors import BadUpload, ModelBusy, ModelMissing, ModelUnavailable
 from core.retrieval.store import ChunkStore, Vectors
@@ -147,7 +147,8 @@ class Intake:
 
     def _store_vectors(self, document_id: str, earlier: dict[str, Any], lease: Lease) -> None:
         pending = self.chunks.unembedded(document_id, self.options.embedder)
-        if not pending:
+        if not pending:  # a retry of what was complete
+            self._set_status(document_id, DocumentStatus.ready)
             return
         seconds: dict[str, float] = {}
         with _timed(seconds, "embedding"):
@@ -163,6 +164,10 @@ class Intake:
         made = embedded(earlier, embedder=self.options.embedder, vectors=len(pending), seconds=seconds["embedding"])
         ids = [id for id, _ in pending]
         self.chunks.save_vectors(document_id, self.options.embedder, ids, np.concatenate(batches), made)
+
+    def _set_status(self, document_id: str, status: DocumentStatus) -> None:
+        with self.db.write() as session:
+            session.execute(update(DocumentRow).where(DocumentRow.id == document_id).values(status=status.value))
 
     def _embed(self, texts: Sequence[str], done: int, total: int, lease: Lease) -> Vectors:
         """One batch; while the model server is starting, restarting or busy, wait for it."""

@@ -43,6 +43,7 @@ PLACES = [
     r"[\s\S]{8}",
     "",
 ]
+_WORD_START = re.compile(r"(?<!\S)\S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +64,16 @@ def split(document: Document, *, count_tokens: Count, budget: int = BUDGET, over
     cutter = _Cutter(text, budget - overlap, size)
     places: list[tuple[int, int]] = []
     for section in _joined(_sections(document, size), cutter.room):
+        before = section.end
         for start, end in cutter.pieces(section):
-            begin = _reach_back(text, section.start, start, overlap, size) if overlap else start
-            places.append(_without_blanks(text, begin, end))
+            start, end = _without_blanks(text, start, end)
+            if start < end:
+                places.append((_reach_back(text, before + 1, start, overlap, size), end))
+                before = start
     headings = _HeadingPaths(document.headings, count_tokens)
     return [
         Chunk(position, start, end, text[start:end], _page(document.pages, start, end), headings.over(start, end))
-        for position, (start, end) in enumerate(place for place in places if place[0] < place[1])
+        for position, (start, end) in enumerate(places)
     ]
 
 
@@ -151,11 +155,10 @@ class _Cutter:
 
 
 def _reach_back(text: str, floor: int, start: int, overlap: int, size: Count) -> int:
-    """Where a chunk begins when it repeats up to `overlap` tokens of whole words, not beyond `floor`."""
+    """Where a chunk begins when it repeats up to `overlap` tokens of whole words, not before `floor`."""
     low = max(floor, start - overlap * LETTERS_PER_TOKEN)
-    words = [low + found.start() for found in re.finditer(r"(?<!\S)\S", text[low:start])]
     begin = start
-    for word in reversed(words):
+    for word in reversed([found.start() for found in _WORD_START.finditer(text, low, max(low, start))]):
         if size(text[word:start]) > overlap:
             break
         begin = word

@@ -60,11 +60,11 @@ class Worker:
             if job.document_id is not None:
                 self.intake.take_in(job.document_id, lease)
             self._finish(job, JobStatus.done)
-        except Cancelled:
+        except Cancelled as error:
             if self.stop.is_set():
                 self._release()
             else:
-                self._finish(job, JobStatus.cancelled)
+                self._finish(job, JobStatus.cancelled, str(error))
         except StorageBusy:
             self._release()  # nothing is wrong with the document: it waits for its next turn
             self.stop.wait(STORAGE_PAUSE)

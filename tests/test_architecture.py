@@ -17,7 +17,7 @@ LAYERS = [
     ["core.types", "core.errors"],
     ["core.settings", "core.guard", "core.traces"],
     ["core.storage", "core.models"],
-    ["core.accounts", "core.jobs", "core.retrieval", "core.prompts", "core.processes"],
+    ["core.accounts", "core.jobs", "core.retrieval", "core.prompts", "core.processes", "core.health"],
     ["core.documents", "core.library"],
     ["core.chat", "core.samples", "ingest"],
     ["core.feedback", "core.fsck"],

@@ -218,7 +218,7 @@ def test_a_job_that_ends_its_worker_again_and_again_fails(live: Services) -> Non
     assert live.jobs.claim("last") is None
     info = live.documents.get(added.document_id, owner_id=ME)
     assert info.status == DocumentStatus.failed
-    assert "3 times" in info.error
+    assert "10 times" in info.error
 
 
 def test_a_waiting_job_is_cancelled_at_once_and_a_running_one_is_told(live: Services) -> None:

@@ -33,7 +33,8 @@ class ApiMessage(BaseModel):
 class ChatRequest(BaseModel):
     """OpenAI's body; sampling fields are accepted and ignored, because the published pipeline decides them.
 
-    Extensions: `collection` (a name) or `document_ids` narrow what is asked.
+    Extensions: `collection` (a name) or `document_ids` narrow what is asked. With `store` the question and its answer
+    are kept as a conversation, `conversation_id` goes on with one; its own history is then used.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -41,6 +42,8 @@ class ChatRequest(BaseModel):
     model: str = MODEL
     messages: list[ApiMessage] = Field(min_length=1, max_length=200)
     stream: bool = False
+    store: bool = False
+    conversation_id: str | None = Field(None, max_length=64)
     collection: str | None = None
     document_ids: list[str] = Field(default_factory=list, max_length=1000)
 
@@ -60,8 +63,14 @@ async def complete(body: ChatRequest) -> JSONResponse | StreamingResponse:
         while not await anyio.to_thread.run_sync(turn.ended, 0.5):
             pass
     finally:
-        turn.cancel.set()
+        _hung_up(turn)
     return JSONResponse(_completion(turn))
+
+
+def _hung_up(turn: LiveTurn) -> None:
+    """A client that goes away stops the model, unless the answer is kept for it."""
+    if not turn.message_id:
+        turn.cancel.set()
 
 
 def _start(body: ChatRequest) -> LiveTurn:
@@ -76,12 +85,15 @@ def _start(body: ChatRequest) -> LiveTurn:
         if body.collection not in named:
             raise BadQuestion(f"There is no collection called {body.collection}.")
         collection = named[body.collection]
+    if body.store or body.conversation_id:
+        conversation = body.conversation_id or live.conversations.create(owner_id=user.id, collection_id=collection)
+        return live.turns.ask(conversation, messages[-1].content, owner_id=user.id)
     scope = Scope(user.id, collection, tuple(body.document_ids))
     return live.turns.ask_once(messages[-1].content, scope, history=messages[:-1])
 
 
 async def _stream(turn: LiveTurn) -> AsyncIterator[str]:
-    identity = _identity("chat.completion.chunk")
+    identity = _identity("chat.completion.chunk", turn)
     seen = 0
     try:
         yield _line(identity | {"choices": [_choice({"role": "assistant", "content": ""})]})
@@ -99,7 +111,7 @@ async def _stream(turn: LiveTurn) -> AsyncIterator[str]:
                 yield ": still working\n\n"
         yield "data: [DONE]\n\n"
     finally:
-        turn.cancel.set()  # a client that goes away stops the model
+        _hung_up(turn)
 
 
 def _chunk(event: Event) -> dict[str, Any] | None:
@@ -127,7 +139,7 @@ def _completion(turn: LiveTurn) -> dict[str, Any]:
         raise GroundworkError("The answer was stopped.")
     cited, retrieved, done = found[Cited], found[Retrieved], found[Done]
     message = {"role": "assistant", "content": cited.text}
-    return _identity("chat.completion") | {
+    return _identity("chat.completion", turn) | {
         "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
         "usage": _usage(done.usage),
         "citations": [_citation(citation) for citation in cited.citations],
@@ -135,9 +147,11 @@ def _completion(turn: LiveTurn) -> dict[str, Any]:
     }
 
 
-def _identity(kind: str) -> dict[str, Any]:
+def _identity(kind: str, turn: LiveTurn) -> dict[str, Any]:
     created = int(time.time())
-    return {"id": f"chatcmpl-{uuid4().hex}", "object": kind, "created": created, "model": MODEL, "ai_generated": True}
+    stored = {"conversation_id": turn.conversation_id, "message_id": turn.message_id} if turn.message_id else {}
+    common = {"id": f"chatcmpl-{uuid4().hex}", "object": kind, "created": created, "model": MODEL}
+    return common | {"ai_generated": True} | stored
 
 
 def _choice(delta: dict[str, str], finish: str | None = None) -> dict[str, Any]:

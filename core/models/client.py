@@ -37,11 +37,12 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """`status` is ok, loading or error; `error` is a sentence for people."""
+    """`status` is ok, loading or error; `error` is a sentence for people; `loading` is the model to come."""
 
     id: str
     status: str
     error: str = ""
+    loading: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ class ModelClient:
         chat, embedder, queue = body["chat"], body["embedder"], body["queue"]
         return ServerStatus(
             body["status"],
-            ModelStatus(chat["id"], chat["status"], chat.get("error") or ""),
+            ModelStatus(chat["id"], chat["status"], chat.get("error") or "", chat.get("loading") or ""),
             ModelStatus(embedder["id"], embedder["status"], embedder.get("error") or ""),
             queue["waiting"],
             queue["running"],

@@ -29,13 +29,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     verifying = commands.add_parser("verify", help="compare installed models with their hashes")
     verifying.add_argument("id", nargs="*", help="default: all that are installed")
     verifying.add_argument("--json", action="store_true", help="print JSON")
+    removing = commands.add_parser("remove", help="delete models from the store")
+    removing.add_argument("id", nargs="+")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Do what `configure` parsed; return the exit code. Raises GroundworkError."""
     store = settings.model_store
     if args.models_command == "list":
-        return _list(store, as_json=args.json)
+        return _list(settings, as_json=args.json)
+    if args.models_command == "remove":
+        for model in [find(name) for name in args.id]:
+            remove(model, store)
+        return 0
     if args.models_command == "verify":
         known = [find(name) for name in args.id] or [m for m in load_catalog().values() if m.fetchable]
         chosen = known if args.id else [model for model in known if (store / model.file).exists()]
@@ -60,12 +66,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _list(store: Path, *, as_json: bool) -> int:
+def _list(settings: Settings, *, as_json: bool) -> int:
+    store, defaults = settings.model_store, (settings.chat_model, settings.embedding_model)
     models = load_catalog().values()
     if as_json:
         shown = ("id", "role", "title", "description", "licence", "bytes", "fetchable")
-        rows = [{name: getattr(model, name) for name in shown} for model in models]
-        print(json.dumps([row | {"installed": is_installed(find(row["id"]), store)} for row in rows], indent=2))
+        rows = [
+            {name: getattr(model, name) for name in shown}
+            | {"installed": is_installed(model, store), "default": model.id in defaults}
+            for model in models
+        ]
+        print(json.dumps(rows, indent=2))
         return 0
     for model in models:
         state = "installed" if is_installed(model, store) else ("" if model.fetchable else "by hand")

@@ -40,11 +40,11 @@ class Partial:
 
     def done(self) -> int:
         """Bytes of all files that have arrived from this source."""
-        return _bytes_below(self.files) if self._ours else 0
+        return self.occupied() if self._ours else 0
 
     def occupied(self) -> int:
         """Bytes that the files here take, from whichever source they are."""
-        return _bytes_below(self.files)
+        return sum(sizes_below(self.files))
 
     def rewind(self) -> None:
         """Cut the files back to the finished parts; start over when they are shorter than that."""
@@ -113,6 +113,16 @@ def raise_if_cancelled(cancel: threading.Event) -> None:
         raise Cancelled("The download was stopped. What has arrived is kept; the next try goes on from there.")
 
 
+def sizes_below(folder: Path) -> list[int]:
+    """Sizes of the files in a folder that another program may be writing to and deleting from."""
+    sizes = []
+    for parent, _, names in os.walk(folder):  # passes over folders that vanish, as rglob does not
+        for name in names:
+            with suppress(FileNotFoundError):
+                sizes.append(os.stat(os.path.join(parent, name)).st_size)
+    return sizes
+
+
 def _read(path: Path) -> tuple[str, dict[str, int], list[str]]:
     try:
         state = json.loads(path.read_text(encoding="utf-8"))
@@ -120,11 +130,3 @@ def _read(path: Path) -> tuple[str, dict[str, int], list[str]]:
         return str(state["source"]), sizes, [str(part) for part in state["finished"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return "", {}, []  # absent or damaged: the download starts over
-
-
-def _bytes_below(folder: Path) -> int:
-    total = 0
-    for path in folder.rglob("*"):
-        with suppress(FileNotFoundError):  # the program that writes here may rename under us
-            total += path.stat().st_size if path.is_file() else 0
-    return total

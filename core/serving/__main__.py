@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from types import TracebackType
+from typing import NoReturn
 
 import uvicorn
 
@@ -44,12 +44,13 @@ def main() -> None:
     options = ContextOptions(arguments.context, arguments.slots, arguments.threads, arguments.gpu_layers)
     host = ModelHost(arguments.models, options, queue_limit=arguments.queue_limit)
     listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+    for caught in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn has its own way to take a signal; when it has stopped it raises the same one again, for us.
+        signal.signal(caught, lambda *_: _leave(address))
     address.write(listener.getsockname()[1], secret)
     host.start(arguments.chat, arguments.embedder)
     _serve(host, secret, listener)
-    address.remove()
-    logging.shutdown()
-    os._exit(0)  # a model may be loading: nothing waits for its threads, and nothing of theirs needs saving
+    _leave(address)
 
 
 class AddressFile:
@@ -80,7 +81,7 @@ class AddressFile:
 
 
 def _serve(host: ModelHost, secret: str, listener: socket.socket) -> None:
-    """Serve until SIGTERM or SIGINT."""
+    """Serve until a signal to stop; running answers get GRACE_SECONDS to say that they end."""
     config = uvicorn.Config(
         build_app(host, secret),
         log_config=None,
@@ -89,26 +90,24 @@ def _serve(host: ModelHost, secret: str, listener: socket.socket) -> None:
         timeout_keep_alive=60,
         server_header=False,
     )
-    for caught in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(caught, _stop_was_asked)  # uvicorn raises the signal again once it has stopped
     uvicorn.Server(config).run(sockets=[listener])
-
-
-def _stop_was_asked(_signal: int, _frame: object) -> None:
-    log.info("stopped by a signal")
 
 
 def _follow_parent(address: AddressFile) -> None:
     sys.stdin.read()
+    _leave(address)
+
+
+def _leave(address: AddressFile) -> NoReturn:
+    """End at once: a model may be loading, and nobody needs what it would come to."""
     address.remove()
+    logging.shutdown()
     os._exit(0)
 
 
 def _die(failure: threading.ExceptHookArgs) -> None:
     """A thread of ours ended by a fault: the server is of no use without it, so the supervisor starts a new one."""
-    trace: TracebackType | None = failure.exc_traceback
-    name = failure.thread.name if failure.thread else "?"
-    log.critical("thread %s failed", name, exc_info=(failure.exc_type, failure.exc_value or Exception(), trace))
+    log.critical("thread %s failed", failure.thread and failure.thread.name, exc_info=failure.exc_value)
     logging.shutdown()
     os._exit(70)
 

@@ -69,13 +69,18 @@ class PdfLoader:
 
 
 def _check_structure(path: Path, name: str) -> None:
-    """Refuse what only a made-up file claims: arrays a thousand deep, a stream of millions of objects."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        claims = (
-            content[max(0, found.start() - 300) : found.end() + 300] for found in _OBJECT_STREAM.finditer(content)
-        )
-        if _NESTED.search(content) or any(_MILLIONS.search(claim) for claim in claims):
-            raise BadUpload(f"{name} is built as no real document is. It was not opened: print it to a new PDF.")
+        made_up = _made_up(content)
+    if made_up:
+        raise BadUpload(f"{name} is built as no real document is. It was not opened: print it to a new PDF.")
+
+
+def _made_up(content: mmap.mmap) -> bool:
+    """Whether a file claims what no program writes: arrays a thousand deep, a stream of millions of objects."""
+    if _NESTED.search(content):
+        return True
+    places = [found.start() for found in _OBJECT_STREAM.finditer(content)]
+    return any(_MILLIONS.search(content[max(0, place - 300) : place + 300]) for place in places)
 
 
 @contextmanager
@@ -187,14 +192,15 @@ def _squeezed(text: str) -> str:
 def _place(title: str, lines: list[tuple[int, str]], *, after: int) -> int | None:
     """The offset of the first line, not before `after`, from which on the title stands alone on one to three lines."""
     wanted = _squeezed(title)
-    for position, (start, _) in enumerate(lines):
+    for position, (start, first) in enumerate(lines):
         if start < after:
             continue
         joined = ""
         for _, line in lines[position : position + 3]:
             joined += line
-            if joined.endswith(wanted) and len(joined) - len(wanted) <= LONGEST_NUMBER:
-                return start
-            if len(joined) > len(wanted) + LONGEST_NUMBER:
+            number = len(joined) - len(wanted)
+            if number > LONGEST_NUMBER:
                 break
+            if joined.endswith(wanted) and number < len(first):
+                return start
     return None

@@ -9,7 +9,7 @@ get through, whole or cut off in the middle: there is one path for streamed and 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from core.guard import visible
 
@@ -17,6 +17,7 @@ Links = Mapping[int, str]
 NO_LINKS: Links = {}
 
 JOINER = "\u2060"  # takes no room and no part in any pattern: it separates what must not be read as one name
+BLANK = "\u00a0"  # an empty line
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$:&@^=!])")
 NAME = re.compile(r":(?=material/|(?!\d\d?:)[\w+-]+:)")  # :tada: and :material/lock: are found in the text after unescaping
 SYMBOL = re.compile(r"(?<!\S)(<->|->|<-|--|>=|<=|~=)(?!\S)")
@@ -50,12 +51,17 @@ def plain(text: str) -> str:
 
 def lines(text: str) -> str:
     """A text with its line ends for `st.markdown`: exactly these characters, and no Markdown."""
-    return "  \n".join(_at_start(_escape(line.strip())) or "\u00a0" for line in visible(text).split("\n"))
+    return "  \n".join(_at_start(_escape(line.strip())) or BLANK for line in visible(text).split("\n"))
 
 
-def marked(text: str, start: int, end: int, *, style: str = "orange-background") -> str:
-    """Like `lines`, with the characters from `start` to `end` set off by one of Streamlit's styles and in bold."""
-    return "\n\n".join(part for part in _paragraphs(text, start, end, style) if part)
+def marked(text: str, spans: Sequence[tuple[int, int]], *, style: str = "orange-background") -> str:
+    """Like `lines`, with these stretches of the text set off by one of Streamlit's styles and in bold."""
+    shown, position = [], 0
+    for line in text.split("\n"):
+        inside = [(max(start - position, 0), min(end - position, len(line))) for start, end in sorted(spans)]
+        shown.append(_marked_line(line, [(start, end) for start, end in inside if start < end], style))
+        position += len(line) + 1
+    return "  \n".join(shown)
 
 
 def answer(text: str, links: Links = NO_LINKS) -> str:
@@ -163,24 +169,17 @@ class _Blocks:
         return _escape(found[0])
 
 
-def _paragraphs(text: str, start: int, end: int, style: str) -> Iterable[str]:
-    position = 0
-    for paragraph in re.split(r"(\n\s*\n)", text):
-        pieces = []
-        for line in paragraph.split("\n"):
-            low, high = (min(max(edge - position, 0), len(line)) for edge in (start, end))
-            pieces.append(_marked_line(line[:low], line[low:high], line[high:], style))
-            position += len(line) + 1
-        position -= 1  # the last line of a part has no line end of its own
-        yield "  \n".join(piece for piece in pieces if piece)
-
-
-def _marked_line(before: str, quoted: str, after: str, style: str) -> str:
-    before, quoted, after = (_escape(visible(part)) for part in (before, quoted, after))
-    if not quoted.strip():
-        return _at_start((before + quoted + after).strip())
-    lead, tail = quoted[: len(quoted) - len(quoted.lstrip())], quoted[len(quoted.rstrip()) :]
-    return _at_start(f"{before}{lead}:{style}[**{quoted.strip()}**]{tail}{after}".strip())
+def _marked_line(line: str, spans: Sequence[tuple[int, int]], style: str) -> str:
+    pieces, position = [], 0
+    for start, end in spans:
+        quoted = line[max(start, position) : end]
+        pieces.append(_escape(visible(line[position:start])))
+        if quoted.strip():
+            lead, tail = quoted[: len(quoted) - len(quoted.lstrip())], quoted[len(quoted.rstrip()) :]
+            pieces.append(f"{lead}:{style}[**{_escape(visible(quoted.strip()))}**]{tail}")
+        position = max(position, end)
+    pieces.append(_escape(visible(line[position:])))
+    return _at_start("".join(pieces).strip()) or BLANK
 
 
 def _escape(text: str) -> str:

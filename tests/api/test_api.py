@@ -100,6 +100,24 @@ async def test_a_collection_narrows_the_question(http: httpx.AsyncClient, add_te
     assert (unknown.status_code, unknown.json()["error"]["code"]) == (422, "bad_question")
 
 
+async def test_an_answer_can_be_stored_as_a_conversation_and_gone_on_with(
+    http: httpx.AsyncClient, add_text: Add, live: Services
+) -> None:
+    add_text(TEXT)
+    first = (await http.post("/v1/chat/completions", json=ASK | {"store": True})).json()
+    more = {
+        "messages": [{"role": "user", "content": "How heavy is the battery of this?"}],
+        "conversation_id": first["conversation_id"],
+    }
+    second = (await http.post("/v1/chat/completions", json=more)).json()
+    assert second["conversation_id"] == first["conversation_id"]
+    thread = live.conversations.thread(first["conversation_id"], owner_id="local")
+    assert [m.role for m in thread] == ["user", "assistant", "user", "assistant"]
+    assert thread[1].id == first["message_id"]
+    foreign = await http.post("/v1/chat/completions", json=ASK | {"conversation_id": "unknown"})
+    assert foreign.status_code == 404
+
+
 async def test_nothing_found_is_said_without_asking_the_model(http: httpx.AsyncClient, client: SmallClient) -> None:
     body = (await http.post("/v1/chat/completions", json=ASK)).json()
     assert "could not find" in body["choices"][0]["message"]["content"]

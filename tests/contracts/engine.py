@@ -151,8 +151,8 @@ class EngineContract:
             assert prompt_tokens(token) - empty > 2, "a control token is one token, its text are several"
 
     def test_characters_are_always_whole(self, engine: EngineUnderTest) -> None:
-        for seed in range(3):  # at this temperature the choice is nearly random: bytes and halves of characters come
-            chunks = ask(engine, "日本語 🎉 ñ", temperature=2.0, seed=seed, max_tokens=60)
+        for seed in range(2):  # at this temperature the choice is nearly random: bytes and halves of characters come
+            chunks = ask(engine, "日本語 🎉 ñ", temperature=2.0, seed=seed, max_tokens=40)
             assert not any("\ufffd" in chunk.text for chunk in chunks)
 
 
@@ -184,7 +184,7 @@ def begun_in_order(engine: EngineUnderTest, requests: Sequence[tuple[str, str]])
 def one_slot_held(engine: EngineUnderTest, pool: ThreadPoolExecutor) -> Iterator[threading.Event]:
     """Keep one slot busy with reading until the event is set, at the latest until the end of the block."""
     begun, cancel = threading.Event(), threading.Event()
-    prompt = [ChatMessage("user", words(engine.context_tokens // (5 * engine.slots)))]
+    prompt = [ChatMessage("user", words(engine.context_tokens // (8 * engine.slots)))]
 
     def follow() -> None:
         with suppress(Cancelled):

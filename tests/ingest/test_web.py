@@ -55,7 +55,7 @@ def test_a_page_keeps_its_structure(tmp_path: Path) -> None:
     ],
 )
 def test_what_a_reader_does_not_see_is_not_indexed(tmp_path: Path, hidden: str) -> None:
-    assert load(tmp_path, f"<p>before {hidden} after</p>").text == "before after"
+    assert load(tmp_path, f"<p>before {hidden} after</p>").text.split() == ["before", "after"]
 
 
 def test_visible_text_beside_hidden_text_is_kept(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_depth_does_not_matter(tmp_path: Path) -> None:
         ('<meta charset="iso-8859-1"><p>caf\xe9 \x80</p>'.encode("latin-1"), "café €"),
         ('<?xml version="1.0" encoding="shift_jis"?><html><p>日本</p></html>'.encode("shift_jis"), "日本"),
         ("\ufeff<p>größe</p>".encode("utf-16"), "größe"),
-        ('<meta charset="utf-7"><p>+ADw-script+AD4-</p>'.encode(), "+ADw-script+AD4-"),
+        (b'<meta charset="utf-7"><p>+ADw-script+AD4-</p>', "+ADw-script+AD4-"),
         ('<meta charset="zlib"><p>caf\xe9 au lait</p>'.encode("latin-1"), "café au lait"),
     ],
 )

@@ -28,8 +28,10 @@ def test_the_list_says_what_is_installed(store: Path, capsys: pytest.CaptureFixt
     installed = {row["id"]: row["installed"] for row in json.loads(capsys.readouterr().out)}
     assert installed[SMALL]
     assert sum(installed.values()) == 1
+    assert main(["remove", SMALL]) == 0
+    assert not (store / f"{SMALL}.gguf").exists()
     assert main(["list"]) == 0
-    assert f"{SMALL}           chat           98 MB  Apache-2.0  installed" in capsys.readouterr().out
+    assert f"{SMALL}           chat           98 MB  Apache-2.0\n" in capsys.readouterr().out
 
 
 def test_verify_names_the_damaged_model_and_the_command_that_mends_it(

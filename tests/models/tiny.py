@@ -134,10 +134,11 @@ class Index:
 
     folder: Path
 
-    def add(self, name: str, version: str, members: Mapping[str, bytes]) -> Path:
+    def add(self, name: str, version: str, members: Mapping[str, bytes], *, requires: str = "") -> Path:
         distribution = f"{name.replace('-', '_')}-{version}"
         wheel = self.folder / f"{distribution}-py3-none-any.whl"
         about = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        about += f"Requires-Dist: {requires}\n" if requires else ""
         tag = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
         with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
             for member, content in members.items():

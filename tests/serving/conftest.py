@@ -33,6 +33,15 @@ def store() -> Path:
     return found
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _llama_cpp_leaves_nothing_open() -> Iterator[None]:
+    """It opens /dev/null when it is imported and never closes it, which pytest would report."""
+    yield
+    if opened := sys.modules.get("llama_cpp._utils"):
+        opened.outnull_file.close()
+        opened.errnull_file.close()
+
+
 @dataclass
 class Server:
     """A model server as a child; `data` is its data folder."""

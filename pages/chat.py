@@ -1,0 +1,40 @@
+"""Chat: ask, follow the answer, open what it rests on, rate it, ask differently."""
+
+from core.chat.conversations import ConversationInfo
+from core.errors import NotFound
+from core.types import User
+from pages.ui import asking, citations, conversations, frame, live, message, state, welcome
+
+
+def draw(user: User) -> None:
+    services, conversation_id = state.services(), state.conversation()
+    state.take_source()
+    info = find(conversation_id, user)
+    turn = services.turns.active(info.id) if info else None  # before the thread: a turn stores its end, then ends
+    thread = services.conversations.thread(info.id, owner_id=user.id) if info else []
+    asking.field(info, user, busy=turn is not None)
+    citations.draw_open(thread, user)
+    conversations.dialogs(user)
+    state.write_address()
+    if not thread:
+        welcome.draw(user)
+    for entry in thread:
+        if turn is None or entry.id != turn.message_id:
+            message.draw(entry, user, busy=turn is not None)
+    if turn is not None:
+        live.follow(turn)
+
+
+def find(conversation_id: str | None, user: User) -> ConversationInfo | None:
+    """The open conversation; one that is gone is said to be gone, and the page is a new one."""
+    if conversation_id is None:
+        return None
+    try:
+        return state.services().conversations.get(conversation_id, owner_id=user.id)
+    except NotFound:
+        state.open_conversation(None)
+        raise
+
+
+with frame.page() as user:
+    draw(user)

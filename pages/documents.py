@@ -1,0 +1,18 @@
+"""Documents: add files, see what was taken from them, sort them into collections, delete them."""
+
+from core.types import User
+from pages.ui import collections, document_details, document_list, frame, jobs, state, upload
+
+
+def draw(user: User) -> None:
+    homes = state.services().documents.list_collections(owner_id=user.id)
+    upload.form(homes, user)
+    jobs.progress(user)
+    collections.button()
+    document_list.draw(homes, user)
+    collections.draw_open(homes, user)
+    document_details.draw_open(homes, user)
+
+
+with frame.page("Documents", "Answers come from these files. They stay on this machine.") as user:
+    draw(user)

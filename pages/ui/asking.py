@@ -1,0 +1,52 @@
+"""The question field with the documents it asks, and what asking does."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.chat.conversations import ConversationInfo
+from core.errors import GroundworkError
+from core.guard import LONGEST_QUESTION
+from core.types import User
+from pages.ui import scope, state
+from pages.ui.frame import NOTICE, attempt
+
+KEY = "question"
+
+
+def field(info: ConversationInfo | None, user: User, *, busy: bool) -> None:
+    """Draw the field at the bottom of the page; while an answer is being written it is locked."""
+    with st.bottom:
+        scope.selector(info, user, busy=busy)
+        st.chat_input(
+            "Wait for the answer, or stop it" if busy else "Ask about your documents",
+            key=KEY,
+            max_chars=LONGEST_QUESTION,
+            disabled=busy,
+            on_submit=_submit,
+            args=(user,),
+        )
+        st.caption(NOTICE, text_alignment="center")
+
+
+@attempt
+def _submit(user: User) -> None:
+    question = state.value(KEY) or ""
+    try:
+        ask(question, user)
+    except GroundworkError:
+        state.put(KEY, question)  # nobody should have to type it again
+        raise
+
+
+def ask(question: str, user: User) -> None:
+    """Ask in the open conversation; the first question opens one. Raises what Turns.ask raises."""
+    turns, conversation_id = state.services().turns, state.conversation()
+    if conversation_id is not None:
+        turns.ask(conversation_id, question, owner_id=user.id)
+        return
+    chat = state.chat()
+    turn = turns.begin(
+        question, owner_id=user.id, collection_id=chat.collection_id, document_id=chat.document_id
+    )  # fmt: skip
+    state.open_conversation(turn.conversation_id)

@@ -1,0 +1,160 @@
+"""The documents, twenty at a time: filters, rows with their state, and what can be done with several at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from core.documents import Collection, DocumentInfo
+from core.library import BUSY, DocumentFilter, DocumentPage
+from core.types import DocumentStatus, User
+from pages.ui import state
+from pages.ui.figures import count, moment, size
+from pages.ui.frame import attempt, say
+from pages.ui.markdown import plain
+
+PAGE = 20
+SEARCH, STATUS, COLLECTION, NUMBER = "document-search", "document-status", "document-collection", "document-page"
+STATES = {
+    "All": (),
+    "Ready": (DocumentStatus.ready, DocumentStatus.searchable),
+    "In progress": BUSY,
+    "Failed": (DocumentStatus.failed,),
+}
+BADGES = {
+    DocumentStatus.queued: ("Waiting", ":material/schedule:", "gray"),
+    DocumentStatus.processing: ("Being read", ":material/hourglass_top:", "blue"),
+    DocumentStatus.searchable: ("Found by words", ":material/search:", "blue"),
+    DocumentStatus.ready: ("Ready", ":material/check:", "green"),
+    DocumentStatus.failed: ("Failed", ":material/error:", "red"),
+}
+EVERY = "All collections"
+
+
+def draw(collections: Sequence[Collection], user: User) -> None:
+    """Filters, bulk actions, rows and page numbers."""
+    chosen = _filters(collections)
+    number = state.value(NUMBER) or 1
+    found = state.services().library.page(chosen, owner_id=user.id, start=(number - 1) * PAGE, size=PAGE)
+    if not found.documents and number > 1:  # the last one of the last page was deleted
+        number = 1
+        found = state.services().library.page(chosen, owner_id=user.id, size=PAGE)
+    if not found.total:
+        st.caption("No document matches." if chosen != DocumentFilter() else "No documents yet. Drop some files above.")
+        return
+    _bulk(found, collections, user)
+    names = {collection.id: collection.name for collection in collections}
+    with st.container(key="documents", gap="xsmall"):
+        for document in found.documents:
+            _row(document, names, user)
+    if found.total > PAGE:
+        st.pagination(-(-found.total // PAGE), key=NUMBER)
+
+
+def _filters(collections: Sequence[Collection]) -> DocumentFilter:
+    homes = {EVERY: None} | {collection.name: collection.id for collection in collections}
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        search = st.text_input(
+            "Search", key=SEARCH, placeholder="Name or title", type="search", on_change=_first_page, width=280
+        )
+        status = st.segmented_control(
+            "Status", list(STATES), default="All", required=True, key=STATUS, on_change=_first_page
+        )
+        home = st.selectbox("Collection", list(homes), key=COLLECTION, on_change=_first_page, width=240)
+    return DocumentFilter(homes.get(home or EVERY), STATES[status or "All"], search or "")
+
+
+def _bulk(found: DocumentPage, collections: Sequence[Collection], user: User) -> None:
+    here = [document.id for document in found.documents]
+    marked = [id for id in here if state.value(f"pick-{id}")]
+    with st.container(horizontal=True, vertical_alignment="center", key="bulk"):
+        st.caption(
+            f"{count(len(marked), 'document')} selected" if marked else count(found.total, "document"), width="content"
+        )
+        st.button(
+            "Select none" if marked else "Select all on this page",
+            key="select",
+            type="tertiary",
+            on_click=_select,
+            args=(here, not marked),
+        )
+        if marked:
+            st.menu_button(
+                "Add to collection",
+                list(collections),
+                format_func=lambda collection: plain(collection.name),
+                key="bulk-collection",
+                disabled=not collections,
+                on_click=_add_to_collection,
+                args=(marked, user),
+            )
+            st.button("Delete", key="bulk-delete", icon=":material/delete:", on_click=_delete, args=(marked,))
+
+
+def _row(document: DocumentInfo, names: dict[str, str], user: User) -> None:
+    word, icon, color = BADGES[document.status]
+    with st.container(border=True, horizontal=True, vertical_alignment="center", key=f"document-{document.id}"):
+        st.checkbox(f"Select {plain(document.name)}", key=f"pick-{document.id}", label_visibility="collapsed", width=24)
+        with st.container(gap=None, width="stretch"):
+            with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+                st.button(
+                    f"**{plain(document.title or document.name)}**",
+                    key=f"details-{document.id}",
+                    type="tertiary",
+                    help="What was read from it, and what can be done with it",
+                    on_click=_open,
+                    args=(document.id,),
+                )
+                st.badge(word, icon=icon, color=color)
+            st.caption(" · ".join(_facts(document, names)))
+            if document.error:
+                st.caption(f":red[{plain(document.error)}]")
+        if document.status == DocumentStatus.failed:
+            st.button("Retry", key=f"retry-{document.id}", on_click=_retry, args=(document.id, user))
+
+
+def _facts(document: DocumentInfo, names: dict[str, str]) -> list[str]:
+    receipt = document.receipt
+    facts = [plain(document.name)] if document.title not in ("", document.name) else []
+    if receipt.get("pages"):
+        facts.append(count(int(receipt["pages"]), "page"))
+    if receipt.get("characters"):
+        facts.append(count(int(receipt["characters"]), "character"))
+    if receipt.get("chunks"):
+        facts.append(count(int(receipt["chunks"]), "chunk"))
+    facts += [size(document.size), moment(document.created_at)]
+    facts += [plain(names[id]) for id in document.collection_ids if id in names]
+    if warnings := receipt.get("warnings"):
+        facts.append(f":orange[{count(len(warnings), 'warning')}]")
+    return facts
+
+
+def _first_page() -> None:
+    state.put(NUMBER, 1)
+
+
+def _select(ids: list[str], chosen: bool) -> None:
+    for id in ids:
+        state.put(f"pick-{id}", chosen)
+
+
+def _open(document_id: str) -> None:
+    state.documents().open_id = document_id
+
+
+def _delete(ids: list[str]) -> None:
+    state.documents().deleting = tuple(ids)
+
+
+@attempt
+def _add_to_collection(ids: list[str], user: User) -> None:
+    collection: Collection = state.value("bulk-collection")
+    state.services().library.add_to_collection(ids, collection.id, owner_id=user.id)
+    say(f"{count(len(ids), 'document')} added to {collection.name}.")
+    _select(ids, False)
+
+
+@attempt
+def _retry(document_id: str, user: User) -> None:
+    state.services().documents.retry(document_id, owner_id=user.id)

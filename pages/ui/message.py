@@ -1,0 +1,179 @@
+"""One message of a conversation: the question with its editor, the answer with sources, rating and actions."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.chat.answers import Steps
+from core.chat.conversations import MessageView
+from core.errors import NotFound
+from core.types import MessageState, User
+from pages.ui import citations, rating, state
+from pages.ui.figures import count, duration
+from pages.ui.frame import attempt
+from pages.ui.markdown import answer, plain
+
+PERSON, ASSISTANT = ":material/person:", ":material/book_2:"
+STEPS = {
+    "condense": "Rewriting the question",
+    "retrieve": "Searching",
+    "fit": "Fitting the passages in",
+    "generate": "Reading and writing",
+    "cite": "Checking the citations",
+}
+ENDED = {
+    MessageState.stopped: ("Stopped", ":material/stop_circle:", "gray"),
+    MessageState.interrupted: ("Interrupted", ":material/power_off:", "orange"),
+    MessageState.failed: ("Failed", ":material/error:", "red"),
+    MessageState.writing: ("Interrupted", ":material/power_off:", "orange"),
+}
+
+
+def draw(message: MessageView, user: User, *, busy: bool) -> None:
+    """Draw a message that is not being written; while the conversation is busy nothing in it can be changed."""
+    if message.role == "user":
+        with st.chat_message("user", avatar=PERSON):
+            if state.chat().editing == message.id and not busy:
+                _editor(message, user)
+            else:
+                st.text(message.content)
+                _question_actions(message, user, busy=busy)
+        return
+    with st.chat_message("assistant", avatar=ASSISTANT):
+        searched_for(message.query)
+        if message.content:
+            st.markdown(answer(message.content, citations.links(message, state.conversation() or "")), anchors=False)
+        if message.state in ENDED:
+            _ended(message)
+        citations.sources(message)
+        _answer_actions(message, user, busy=busy)
+        rating.explain(message, user)
+        _details(message, user)
+
+
+def searched_for(query: str) -> None:
+    """The query that a follow-up was rewritten into."""
+    if query:
+        st.caption(f"Searched for: {plain(query)}")
+
+
+def _ended(message: MessageView) -> None:
+    word, icon, color = ENDED[message.state]
+    st.badge(word, icon=icon, color=color)
+    st.caption(plain(message.error or "This answer was not finished."))
+
+
+def _question_actions(message: MessageView, user: User, *, busy: bool) -> None:
+    with st.container(horizontal=True, gap="xsmall", vertical_alignment="center", key=f"question-{message.id}"):
+        _branches(message, user, busy=busy)
+        st.button(
+            "Edit",
+            key=f"edit-{message.id}",
+            icon=":material/edit:",
+            type="tertiary",
+            disabled=busy,
+            help="Ask it differently. This version is kept.",
+            on_click=_edit,
+            args=(message.id,),
+        )
+
+
+def _answer_actions(message: MessageView, user: User, *, busy: bool) -> None:
+    with st.container(horizontal=True, gap="xsmall", vertical_alignment="center", key=f"answer-{message.id}"):
+        if message.content:
+            rating.thumbs(message, user)
+        _branches(message, user, busy=busy)
+        unfinished = message.state != MessageState.complete
+        st.button(
+            "Try again" if unfinished else "Answer again",
+            key=f"again-{message.id}",
+            icon=":material/refresh:",
+            type="secondary" if unfinished else "tertiary",
+            disabled=busy,
+            help="Write another answer. This one is kept.",
+            on_click=_regenerate,
+            args=(message.id, user),
+        )
+
+
+def _branches(message: MessageView, user: User, *, busy: bool) -> None:
+    """Arrows between the alternatives of a message."""
+    if len(message.siblings) < 2:
+        return
+    place = message.siblings.index(message.id)
+    for step, icon, word in ((-1, ":material/chevron_left:", "Previous"), (1, ":material/chevron_right:", "Next")):
+        target = place + step
+        if step == 1:
+            st.caption(f"{place + 1} / {len(message.siblings)}", width="content")
+        st.button(
+            f"{word} version",
+            key=f"branch-{message.id}-{step}",
+            icon=icon,
+            type="tertiary",
+            disabled=busy or not 0 <= target < len(message.siblings),
+            on_click=_show,
+            args=(message.siblings[target] if 0 <= target < len(message.siblings) else message.id, user),
+        )
+
+
+def _editor(message: MessageView, user: User) -> None:
+    key = f"edited-{message.id}"
+    with st.form(f"editor-{message.id}", border=False):
+        st.text_area("Your question", message.content, key=key, height=120)
+        with st.container(horizontal=True):
+            st.form_submit_button(
+                "Ask", key=f"ask-{message.id}", type="primary", on_click=_ask_instead, args=(message.id, key, user)
+            )
+            st.form_submit_button("Cancel", key=f"keep-{message.id}", on_click=_edit, args=(None,))
+
+
+def _details(message: MessageView, user: User) -> None:
+    """What the answer was made from; drawn only while it is open."""
+    if not (message.passages or message.seconds):
+        return
+    number = count(len(message.passages), "passage")
+    opened = st.expander(
+        f"{number} used" + (f" · {duration(message.seconds)}" if message.seconds else ""),
+        key=f"details-{message.id}",
+        type="compact",
+        on_change="rerun",
+    )
+    if opened.open:
+        with opened:
+            _times(message, user)
+            citations.passages(message)
+            if message.content:
+                st.caption("The answer as text")
+                st.code(message.content, language=None, wrap_lines=True)
+
+
+def _times(message: MessageView, user: User) -> None:
+    try:
+        steps: Steps = state.services().answers.steps(message.id, owner_id=user.id)
+    except NotFound:  # the process ended before the record was written
+        return
+    said = [f"{STEPS.get(name, name)} {duration(seconds)}" for name, seconds in steps.seconds.items()]
+    tokens = f"{steps.prompt_tokens:,} tokens read, {steps.completion_tokens:,} written"
+    st.caption(" · ".join([*said, tokens]))
+
+
+@attempt
+def _edit(message_id: int | None) -> None:
+    state.chat().editing = message_id
+
+
+@attempt
+def _ask_instead(message_id: int, key: str, user: User) -> None:
+    conversation = state.conversation() or ""
+    state.services().turns.ask(conversation, state.value(key) or "", owner_id=user.id, instead_of=message_id)
+    state.chat().editing = None
+
+
+@attempt
+def _regenerate(message_id: int, user: User) -> None:
+    state.services().turns.regenerate(state.conversation() or "", message_id, owner_id=user.id)
+
+
+@attempt
+def _show(message_id: int, user: User) -> None:
+    state.services().conversations.show_branch(state.conversation() or "", message_id, owner_id=user.id)

@@ -1,0 +1,366 @@
+"""The worker over the real services: real files, real database, words instead of weights at the edge."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sqlalchemy import event, func, select
+
+from core.errors import ModelUnavailable
+from core.fsck import Fsck
+from core.jobs import Job
+from core.retrieval.store import Vectors
+from core.services import Services
+from core.storage.files import FileStore
+from core.storage.tables import ChunkRow, DocumentRow, DocumentTextRow, JobRow, VectorRow
+from core.types import DocumentStatus, JobStatus
+from ingest import intake, worker
+from ingest.intake import Intake, IntakeOptions
+from ingest.presence import Presence, is_alive
+from ingest.worker import Worker
+from tests.ingest.made import pdf, slow_markdown, words
+from tests.small import SmallClient, word_vector
+
+OWNER = "local"
+EMBEDDER = "all-minilm-l6-v2"
+
+
+class Hooked(SmallClient):
+    """The small client; `before` is called with the number of each batch before it is embedded."""
+
+    before: Callable[[int], None] = staticmethod(lambda batch: None)
+    batches = 0
+
+    def embed(self, texts: Sequence[str], *, priority: str) -> Vectors:
+        assert priority == "ingest"
+        self.batches += 1
+        self.before(self.batches)
+        return super().embed(texts, priority=priority)
+
+
+@pytest.fixture
+def client(settings: object) -> Hooked:
+    return Hooked(Path("unused"))
+
+
+@pytest.fixture
+def stop() -> threading.Event:
+    return threading.Event()
+
+
+@pytest.fixture(autouse=True)
+def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "MODEL_PAUSE", 0.05)
+    monkeypatch.setattr(worker, "STORAGE_PAUSE", 0.05)
+
+
+def make_worker(live: Services, client: Hooked, stop: threading.Event) -> Worker:
+    taking = Intake(
+        live.db,
+        live.files,
+        live.chunks,
+        embedder=client,
+        counter=lambda: words,
+        options=IntakeOptions(embedder=EMBEDDER),
+    )
+    return Worker(live.jobs, taking, Presence(live.settings.run), stop)
+
+
+@pytest.fixture
+def working(live: Services, client: Hooked, stop: threading.Event) -> Worker:
+    return make_worker(live, client, stop)
+
+
+@pytest.fixture
+def clean(live: Services) -> Iterator[None]:
+    """After the test nothing may be stored that does not fit together."""
+    yield
+    assert Fsck(live.db, live.files, live.jobs, live.index).run() == []
+
+
+def add(live: Services, content: bytes, name: str = "report.md") -> tuple[str, str]:
+    added = live.documents.add(io.BytesIO(content), name=name, owner_id=OWNER)
+    assert added.job_id is not None
+    return added.document_id, added.job_id
+
+
+def text(paragraphs: int) -> bytes:
+    parts = (
+        f"# Part {n}\n\nParagraph {n} is about subject{n}. " + "It goes on for some words. " * 20
+        for n in range(paragraphs)
+    )
+    return "\n\n".join(parts).encode()
+
+
+def job(live: Services, job_id: str) -> Job:
+    return live.jobs.get(job_id, owner_id=OWNER)
+
+
+def status(live: Services, document_id: str) -> DocumentStatus:
+    return live.documents.get(document_id, owner_id=OWNER).status
+
+
+def count(live: Services, table: type) -> int:
+    with live.db.read() as session:
+        return session.scalar(select(func.count()).select_from(table)) or 0
+
+
+@pytest.mark.usefixtures("clean")
+def test_a_document_goes_all_the_way_and_has_a_receipt(live: Services, working: Worker) -> None:
+    pages = [f"Page about topic{n}.\n" + "More words on it. " * 20 for n in range(3)]
+    document_id, job_id = add(live, pdf([*pages, ""], title="The four pages"), "four.pdf")
+    assert working.work_one()
+    assert job(live, job_id).status == JobStatus.done
+    document = live.documents.get(document_id, owner_id=OWNER)
+    assert (document.status, document.title, document.media_type) == (
+        DocumentStatus.ready,
+        "The four pages",
+        "application/pdf",
+    )
+    receipt = document.receipt
+    assert (receipt["pages"], receipt["empty_pages"], receipt["sha256"]) == (4, [4], document.sha256)
+    assert receipt["chunks"] == receipt["vectors"] == count(live, VectorRow) == count(live, ChunkRow)
+    assert set(receipt["seconds"]) == {"reading", "splitting", "embedding"}
+    assert receipt["warnings"] == ["Page 4 has no text (a picture or a scan?)."]
+    stored = live.documents.text(document_id, owner_id=OWNER)
+    assert [stored.text[p.start : p.end].split("\n")[0] for p in stored.pages] == [
+        "Page about topic0.",
+        "Page about topic1.",
+        "Page about topic2.",
+        "",
+    ]
+    assert not working.work_one()
+
+
+@pytest.mark.usefixtures("clean")
+def test_vectors_belong_to_their_chunks_under_their_headings(live: Services, working: Worker) -> None:
+    add(live, text(40))
+    working.work_one()
+    stored = live.chunks.changes(EMBEDDER, np.zeros(0, np.int64))
+    with live.db.read() as session:
+        chunks = {row.id: row for row in session.scalars(select(ChunkRow))}
+    assert len(stored.added) == len(chunks) > 2 * intake.BATCH
+    for id, vector in zip(stored.added, stored.vectors, strict=True):
+        heading = chunks[id].heading
+        assert heading.startswith("Part ")
+        assert vector @ word_vector(f"{heading}\n{chunks[id].text}") == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.usefixtures("clean")
+def test_a_document_is_found_by_keyword_while_the_model_is_starting(
+    live: Services, client: Hooked, working: Worker
+) -> None:
+    document_id, job_id = add(live, text(3))
+    tries: list[DocumentStatus] = []
+
+    def starting(_batch: int) -> None:
+        tries.append(status(live, document_id))
+        if len(tries) < 3:
+            raise ModelUnavailable("The model is still starting.")
+
+    client.before = starting
+    working.work_one()
+    assert tries == [DocumentStatus.searchable] * 3
+    assert (status(live, document_id), job(live, job_id).status) == (DocumentStatus.ready, JobStatus.done)
+
+
+@pytest.mark.usefixtures("clean")
+@pytest.mark.parametrize(
+    ("content", "name", "sentence"),
+    [
+        (b"\x89PNG\r\n\x1a\n" + bytes(50), "photo.pdf", "photo.pdf is a picture"),
+        (b"%PDF-1.7 and no more", "broken.pdf", "broken.pdf is damaged"),
+        (pdf([""]), "scan.pdf", "scan.pdf holds pictures but no text"),
+        (b" \n ", "blank.txt", "blank.txt holds no text"),
+    ],
+)
+def test_a_bad_file_fails_with_its_sentence_and_leaves_nothing_behind(
+    live: Services, working: Worker, content: bytes, name: str, sentence: str
+) -> None:
+    document_id, job_id = add(live, content, name)
+    working.work_one()
+    ended = job(live, job_id)
+    assert ended.status == JobStatus.failed
+    assert ended.error.startswith(sentence)
+    document = live.documents.get(document_id, owner_id=OWNER)
+    assert (document.status, document.error) == (DocumentStatus.failed, ended.error)
+    assert count(live, ChunkRow) == count(live, DocumentTextRow) == 0
+
+
+@pytest.mark.usefixtures("clean")
+def test_cancelling_while_the_file_is_read_ends_the_job(live: Services, working: Worker, tmp_path: Path) -> None:
+    document_id, job_id = add(live, slow_markdown(tmp_path / "slow").read_bytes(), "slow.md")
+    thread = threading.Thread(target=working.work_one)
+    thread.start()
+    until(lambda: job(live, job_id).stage == "reading")
+    live.jobs.cancel(job_id, owner_id=OWNER)
+    thread.join(20)
+    assert not thread.is_alive()
+    assert job(live, job_id).status == JobStatus.cancelled
+    assert live.documents.get(document_id, owner_id=OWNER).error == "Reading slow.md was cancelled."
+
+
+@pytest.mark.usefixtures("clean")
+def test_cancelling_while_embedding_keeps_the_text_searchable(live: Services, client: Hooked, working: Worker) -> None:
+    document_id, job_id = add(live, text(60))
+
+    def cancel(batch: int) -> None:
+        if batch == 1:
+            live.jobs.cancel(job_id, owner_id=OWNER)
+        time.sleep(0.4)
+
+    client.before = cancel
+    working.work_one()
+    assert job(live, job_id).status == JobStatus.cancelled
+    assert client.batches < 5
+    assert (status(live, document_id), count(live, VectorRow)) == (DocumentStatus.searchable, 0)
+
+
+@pytest.mark.usefixtures("clean")
+def test_a_document_deleted_meanwhile_ends_its_job_quietly(live: Services, client: Hooked, working: Worker) -> None:
+    document_id, _ = add(live, text(3))
+    client.before = lambda batch: live.documents.delete(document_id, owner_id=OWNER)
+    assert working.work_one()
+    assert count(live, DocumentRow) == count(live, JobRow) == count(live, ChunkRow) == count(live, VectorRow) == 0
+
+
+@pytest.mark.usefixtures("clean")
+def test_a_stopped_worker_hands_its_job_back_and_the_next_goes_on_at_embedding(
+    live: Services, client: Hooked, working: Worker, stop: threading.Event
+) -> None:
+    document_id, job_id = add(live, text(60))
+    client.before = lambda batch: stop.set() if batch == 2 else None
+    working.work_one()
+    left = job(live, job_id)
+    assert (left.status, left.attempts, client.batches) == (JobStatus.queued, 0, 2)
+    assert status(live, document_id) == DocumentStatus.searchable
+    read_in = live.documents.get(document_id, owner_id=OWNER).receipt["seconds"]["reading"]
+    live.files.path(live.documents.get(document_id, owner_id=OWNER).sha256).touch()
+
+    client.before = lambda batch: None
+    make_worker(live, client, threading.Event()).work_one()
+    assert (status(live, document_id), job(live, job_id).status) == (DocumentStatus.ready, JobStatus.done)
+    assert live.documents.get(document_id, owner_id=OWNER).receipt["seconds"]["reading"] == read_in
+
+
+@pytest.mark.usefixtures("clean")
+def test_a_text_cut_by_another_splitter_is_read_again(live: Services, client: Hooked, stop: threading.Event) -> None:
+    document_id, _ = add(live, text(20))
+    make_worker(live, client, stop).work_one()
+    before = count(live, ChunkRow)
+    options = IntakeOptions(embedder=EMBEDDER, budget=60, overlap=10)
+    live.documents.retry(document_id, owner_id=OWNER)
+    taking = Intake(live.db, live.files, live.chunks, embedder=client, counter=lambda: words, options=options)
+    Worker(live.jobs, taking, Presence(live.settings.run), stop).work_one()
+    assert status(live, document_id) == DocumentStatus.ready
+    assert count(live, ChunkRow) > before
+    assert "60 tokens" in live.documents.get(document_id, owner_id=OWNER).receipt["splitter"]
+
+
+@pytest.mark.usefixtures("clean")
+def test_a_retry_of_a_finished_document_changes_nothing(live: Services, client: Hooked, working: Worker) -> None:
+    document_id, _ = add(live, text(5))
+    working.work_one()
+    generation, batches = live.chunks.generation(), client.batches
+    live.documents.retry(document_id, owner_id=OWNER)
+    working.work_one()
+    assert (live.chunks.generation(), client.batches) == (generation, batches)
+    assert status(live, document_id) == DocumentStatus.ready
+
+
+@pytest.mark.usefixtures("clean")
+def test_an_error_of_ours_is_logged_and_named(
+    live: Services, client: Hooked, working: Worker, caplog: pytest.LogCaptureFixture
+) -> None:
+    document_id, job_id = add(live, text(3))
+
+    def break_down(_batch: int) -> None:
+        raise RuntimeError("a bug")
+
+    client.before = break_down
+    working.work_one()
+    error = job(live, job_id).error
+    assert error.startswith("report.md could not be read because of an error in Groundwork (logged as ")
+    assert error.split("logged as ")[1].split(")")[0] in caplog.text
+    assert "a bug" not in error
+    assert status(live, document_id) == DocumentStatus.searchable
+
+
+@pytest.mark.usefixtures("clean")
+def test_a_full_disk_fails_the_job_and_a_retry_succeeds(live: Services, client: Hooked, working: Worker) -> None:
+    document_id, job_id = add(live, text(300))
+    live.db.close()
+
+    def limit(connection: object, _record: object) -> None:
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]  # type: ignore[attr-defined]
+        connection.execute(f"PRAGMA max_page_count = {pages + 8}")  # type: ignore[attr-defined]
+
+    event.listen(live.db.engine, "connect", limit)
+    working.work_one()
+    assert job(live, job_id).status == JobStatus.failed
+    assert "is full. Free some space" in job(live, job_id).error
+    assert status(live, document_id) == DocumentStatus.failed
+    event.remove(live.db.engine, "connect", limit)
+    live.db.close()
+    live.documents.retry(document_id, owner_id=OWNER)
+    working.work_one()
+    assert status(live, document_id) == DocumentStatus.ready
+
+
+def test_a_missing_file_is_said(live: Services, working: Worker) -> None:
+    document_id, job_id = add(live, text(1))
+    FileStore(live.settings.files).remove(live.documents.get(document_id, owner_id=OWNER).sha256)
+    working.work_one()
+    assert job(live, job_id).error == (
+        "The file of report.md is missing from the data folder. Delete it and upload it again."
+    )
+
+
+@pytest.mark.usefixtures("clean")
+def test_the_jobs_of_a_dead_worker_are_taken_over_and_those_of_a_living_one_are_not(
+    live: Services, working: Worker, stop: threading.Event
+) -> None:
+    first, _ = add(live, text(1), "a.md")
+    second, _ = add(live, text(2), "b.md")
+    assert live.jobs.claim("999999999-1") is not None
+    assert not is_alive(f"{os.getppid()}-1000")  # a process that lives, but began at another time
+    Presence(live.settings.run).announce("999999999-1")
+    thread = threading.Thread(target=working.run)
+    thread.start()
+    until(lambda: status(live, first) == status(live, second) == DocumentStatus.ready)
+    assert Presence(live.settings.run).living() == [working.id]
+    stop.set()
+    thread.join(10)
+    assert list(live.settings.run.glob("worker-*")) == []
+    assert is_alive(working.id)
+
+
+def test_progress_is_seen_by_stage_and_count(live: Services, client: Hooked, working: Worker) -> None:
+    _, job_id = add(live, text(80))
+    seen: list[tuple[str, int, int]] = []
+
+    def look(_batch: int) -> None:
+        time.sleep(0.3)
+        current = job(live, job_id)
+        seen.append((current.stage, current.done, current.total))
+
+    client.before = look
+    working.work_one()
+    chunks = count(live, ChunkRow)
+    assert {stage for stage, _, _ in seen} == {"embedding"}
+    assert {total for _, _, total in seen} == {chunks}
+    assert seen[-1][1] > seen[0][1]
+
+
+def until(holds: Callable[[], object], seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.02)
