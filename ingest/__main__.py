@@ -30,6 +30,7 @@ from core.storage.migrations import upgrade
 from ingest.adding import add_file, complete, find_files, follow, sentence
 from ingest.intake import WAITING, Embedder, Intake, IntakeOptions
 from ingest.presence import Presence
+from ingest.split import Count
 from ingest.tokens import TokenCounter
 from ingest.worker import Worker
 
@@ -158,18 +159,27 @@ def work(settings: Settings, *, parent_pipe: bool) -> int:
 
 def make_worker(settings: Settings, db: Database, embedder: Embedder, stop: threading.Event) -> Worker:
     """A worker over the data folder. Here and not in core.services, which would load much that it does not need."""
-    model = find(settings.embedding_model)
-
-    @cache
-    def counter() -> TokenCounter:
-        installed_path(model, settings.model_store)
-        return TokenCounter(settings.model_store / (model.tokenizer_file or ""))
-
     options = IntakeOptions(
-        embedder=model.id, parse_seconds=settings.parse_seconds, parse_memory_mb=settings.parse_memory_mb
+        embedder=settings.embedding_model,
+        parse_seconds=settings.parse_seconds,
+        parse_memory_mb=settings.parse_memory_mb,
     )
-    intake = Intake(db, FileStore(settings.files), ChunkStore(db), embedder=embedder, counter=counter, options=options)
+    intake = Intake(
+        db,
+        FileStore(settings.files),
+        ChunkStore(db),
+        embedder=embedder,
+        counter=cache(lambda: token_counter(settings)),
+        options=options,
+    )
     return Worker(Jobs(db), intake, Presence(settings.run), stop)
+
+
+def token_counter(settings: Settings) -> Count:
+    """The tokenizer of the embedding model. Raises ModelMissing while it is not downloaded."""
+    model = find(settings.embedding_model)
+    installed_path(model, settings.model_store)
+    return TokenCounter(settings.model_store / (model.tokenizer_file or ""))
 
 
 def _end_with_parent(stop: threading.Event) -> None:

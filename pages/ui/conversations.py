@@ -74,7 +74,12 @@ def _row(entry: ConversationInfo, user: User, *, current: bool) -> None:
 def _actions(entry: ConversationInfo, user: User) -> None:
     with st.container(horizontal=True, gap="xsmall", key="conversation-actions"):
         st.button(
-            "Rename", key="rename", icon=":material/edit:", type="tertiary", on_click=_begin, args=("renaming", entry.id)
+            "Rename",
+            key="rename",
+            icon=":material/edit:",
+            type="tertiary",
+            on_click=_begin,
+            args=("renaming", entry.id),
         )
         with st.popover("Export", icon=":material/download:", type="tertiary", key="export"):
             name = "".join(c if c.isalnum() else "-" for c in entry.title)[:60].strip("-") or "conversation"
@@ -97,7 +102,12 @@ def _actions(entry: ConversationInfo, user: User) -> None:
                 width="stretch",
             )
         st.button(
-            "Delete", key="delete", icon=":material/delete:", type="tertiary", on_click=_begin, args=("deleting", entry.id)
+            "Delete",
+            key="delete",
+            icon=":material/delete:",
+            type="tertiary",
+            on_click=_begin,
+            args=("deleting", entry.id),
         )
 
 

@@ -61,7 +61,9 @@ def _actions(document: DocumentInfo, user: User) -> None:
             on_click="ignore",
         )
         if document.status == DocumentStatus.failed:
-            st.button("Retry", key="retry-document", icon=":material/refresh:", on_click=_retry, args=(document.id, user))
+            st.button(
+                "Retry", key="retry-document", icon=":material/refresh:", on_click=_retry, args=(document.id, user)
+            )
         st.button("Delete", key="delete-document", icon=":material/delete:", on_click=_delete, args=(document.id,))
 
 

@@ -19,7 +19,9 @@ NO_LINKS: Links = {}
 JOINER = "\u2060"  # takes no room and no part in any pattern: it separates what must not be read as one name
 BLANK = "\u00a0"  # an empty line
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$:&@^=!])")
-NAME = re.compile(r":(?=material/|(?!\d\d?:)[\w+-]+:)")  # :tada: and :material/lock: are found in the text after unescaping
+NAME = re.compile(
+    r":(?=material/|(?!\d\d?:)[\w+-]+:)"
+)  # :tada: and :material/lock: are found in the text after unescaping
 SYMBOL = re.compile(r"(?<!\S)(<->|->|<-|--|>=|<=|~=)(?!\S)")
 LINE_START = re.compile(r"^([-+=]|\d+(?=[.)]))")
 
@@ -47,6 +49,11 @@ DEEPEST = 4
 def plain(text: str) -> str:
     """One line for labels, captions and messages: exactly these characters, and no Markdown."""
     return _at_start(_escape(" ".join(visible(text).split())))
+
+
+def words(text: str) -> str:
+    """A piece of a line, to be put between others: exactly these characters, and no Markdown."""
+    return _escape(visible(text))
 
 
 def lines(text: str) -> str:

@@ -134,6 +134,7 @@ def _details(message: MessageView, user: User) -> None:
     number = count(len(message.passages), "passage")
     opened = st.expander(
         f"{number} used" + (f" · {duration(message.seconds)}" if message.seconds else ""),
+        expanded=state.chat().expanded == message.id,
         key=f"details-{message.id}",
         type="compact",
         on_change="rerun",

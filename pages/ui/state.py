@@ -26,6 +26,7 @@ class ChatState:
     shown: int = 30  # conversations in the list
     editing: int | None = None  # the question that is being edited
     rating: int | None = None  # the answer whose thumbs-down is being explained
+    expanded: int | None = None  # the answer whose passages are shown from the start
     source: tuple[int, int] | None = None  # answer and number of the citation that is open
     waiting: str | None = None  # a question to ask once the sample documents are read
     deleting: str | None = None  # a conversation, until the deletion is confirmed
@@ -59,6 +60,7 @@ class DocumentsState:
 class PromptsState:
     """The prompts page. `trial` is the answer that is being made, or was made last, with the text of the editor."""
 
+    purpose: str = "answer"
     trial: LiveTurn | None = None
     trial_of: int | None = None
     trial_text: str = ""

@@ -103,8 +103,9 @@ def main() -> int:
     chosen = random.Random(SEED).sample(questions, options.limit)
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data"
-        app = Application(data, models=options.models, chat_model=options.chat_model).start()
+        app = Application(data, models=options.models, chat_model=options.chat_model)
         try:
+            app.start()
             app.upload(*write_articles(Path(folder)))
             app.wait_ready()
             app.wait_ingested(300)

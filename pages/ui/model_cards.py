@@ -1,0 +1,181 @@
+"""The models of the catalog: what each is for, whether it is here, and how far its download is."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.health import Health
+from core.models.catalog import CatalogModel
+from core.models.installed import Download, ModelView
+from pages.ui import state
+from pages.ui.figures import count, duration, size
+from pages.ui.frame import attempt, errors, say
+from pages.ui.markdown import plain
+
+TICK_SECONDS = 1.0
+ROLES = {
+    "chat": ("Chat models", "One of them writes the answers."),
+    "embedding": ("Embedding models", "They find passages by their meaning."),
+    "reranker": ("Rerankers", "They put passages into a better order."),
+}
+PHASES = {
+    "starting": "Starting",
+    "waiting": "Another process is fetching it",
+    "downloading": "Downloading",
+    "verifying": "Checking every byte",
+    "done": "Done",
+}
+
+
+def cards(views: list[ModelView], health: Health) -> None:
+    """A card for each model, by what it is for."""
+    for role, (title, lead) in ROLES.items():
+        found = [view for view in views if view.model.role == role]
+        if not found:
+            continue
+        st.subheader(title, anchor=False)
+        st.caption(lead)
+        for view in sorted(found, key=lambda view: (not view.active, not view.installed)):
+            _card(view, health)
+
+
+def _card(view: ModelView, health: Health) -> None:
+    model = view.model
+    with st.container(border=True, key=f"model-{model.id}"):
+        with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+            st.markdown(f"**{plain(model.title)}**", width="content")
+            _badges(view, health)
+        st.markdown(plain(model.description))
+        st.caption(" · ".join(_facts(model)))
+        if view.download and view.download.active:
+            st.fragment(_download, run_every=TICK_SECONDS)(view.download)
+            return
+        if view.download and view.download.error:
+            st.warning(plain(view.download.error), icon=":material/info:")
+        _actions(view)
+
+
+def _badges(view: ModelView, health: Health) -> None:
+    if view.active:
+        answering = health.chat_model == view.model.id or view.model.role != "chat"
+        if view.installed and health.passing and not answering:
+            st.badge("Being loaded", icon=":material/hourglass_top:", color="blue")
+        else:
+            st.badge("In use", icon=":material/check_circle:", color="green" if view.installed else "orange")
+    if view.installed and not view.active:
+        st.badge("Installed", icon=":material/check:", color="gray")
+    if not view.installed:
+        st.badge("Not downloaded", icon=":material/cloud_download:", color="gray")
+
+
+def _facts(model: CatalogModel) -> list[str]:
+    facts = [plain(model.licence)]
+    facts += [size(model.bytes)] if model.bytes else []
+    facts.append(f"reads {model.context_tokens:,} tokens")
+    facts += [f"{model.dimension} dimensions"] if model.dimension else []
+    if "multilingual" in model.languages:
+        facts.append("many languages")
+    else:
+        facts.append(
+            ", ".join(model.languages[:4])
+            + (f" and {len(model.languages) - 4} more" if len(model.languages) > 4 else "")
+        )
+    return facts
+
+
+def _actions(view: ModelView) -> None:
+    model = view.model
+    with st.container(horizontal=True):
+        if not view.installed and model.fetchable:
+            begun = view.download is not None and view.download.done > 0
+            st.button(
+                "Go on downloading" if begun else f"Download {size(model.bytes)}",
+                key=f"fetch-{model.id}",
+                icon=":material/download:",
+                type="primary" if view.active else "secondary",
+                on_click=_fetch,
+                args=(model.id,),
+            )
+        if view.installed and not view.active and model.role == "chat":
+            st.button(
+                "Answer with this model", key=f"use-{model.id}", icon=":material/swap_horiz:", on_click=_use, args=(model,)
+            )  # fmt: skip
+        if view.installed and not view.active:
+            st.button("Remove", key=f"remove-{model.id}", icon=":material/delete:", on_click=_ask, args=(model.id,))
+    if not view.installed and not model.fetchable:
+        st.caption(
+            "Its hash is not known, so Groundwork does not fetch it. Put its folder into the model store to use it."
+        )
+
+
+def _download(download: Download) -> None:
+    with errors():
+        if not download.active:
+            st.rerun()
+        share = min(1.0, download.done / download.total) if download.total else 0.0
+        text = f"{PHASES.get(download.phase, download.phase)}: {size(download.done)} of {size(download.total)}"
+        left = download.seconds_left()
+        if left is not None and download.phase == "downloading":
+            text += f" · about {duration(left)} left"
+        st.progress(share, text=text)
+        st.button("Pause", key=f"pause-{download.model.id}", icon=":material/pause:", on_click=download.cancel.set)
+
+
+def draw_open(views: list[ModelView]) -> None:
+    """The question before a model is removed."""
+    view = next((view for view in views if view.model.id == state.models().removing), None)
+    if view is not None:
+        st.dialog("Remove this model?", on_dismiss=_close)(_confirm)(view.model)
+
+
+def _confirm(model: CatalogModel) -> None:
+    with errors():
+        st.markdown(f"**{plain(model.title)}** frees {size(model.bytes)}. It can be downloaded again.")
+        with st.container(horizontal=True):
+            st.button("Remove", key="remove-confirmed", type="primary", on_click=_remove, args=(model,))
+            st.button("Keep it", key="remove-cancelled", on_click=_close_now)
+
+
+def _ask(model_id: str) -> None:
+    state.models().removing = model_id
+
+
+def _close() -> None:
+    state.models().removing = None
+
+
+def _close_now() -> None:
+    _close()
+    st.rerun()
+
+
+@attempt
+def _fetch(model_id: str) -> None:
+    state.services().models.download(model_id)
+
+
+@attempt
+def _use(model: CatalogModel) -> None:
+    state.services().models.activate(model.id)
+    state.services().health.look_again()
+    say(f"{model.title} is being loaded.")
+
+
+@attempt
+def _remove(model: CatalogModel) -> None:
+    _close()
+    state.services().models.remove(model.id)
+    say(f"{model.title} was removed.")
+    st.rerun()
+
+
+def summary(health: Health, views: list[ModelView]) -> None:
+    """One line on how the model server is."""
+    installed = sum(view.installed for view in views)
+    if health.word == "ready":
+        st.success(f"The model is ready: {plain(health.chat_model)} answers.", icon=":material/check_circle:")
+    elif health.passing:
+        st.info(plain(health.sentence), icon=":material/hourglass_top:")
+    else:
+        st.warning(plain(health.sentence), icon=":material/warning:")
+    st.caption(f"{count(installed, 'model')} of {len(views)} installed.")
