@@ -21,7 +21,7 @@ from core.api import app as api
 from core.api import health
 from core.api.web import LocalOnly, SecureHeaders
 from core.errors import GroundworkError
-from core.settings import load
+from core.settings import load, require_loopback
 
 ROOT = Path(__file__).resolve().parent
 log = logging.getLogger("groundwork")
@@ -29,6 +29,7 @@ log = logging.getLogger("groundwork")
 
 def _open() -> tuple[services.Services, Any]:
     settings = load()
+    require_loopback(st.get_option("server.address"))
     lock = services.lock_installation(settings)
     live = services.build(settings)
     services.use(live)
@@ -39,6 +40,7 @@ def _open() -> tuple[services.Services, Any]:
 @asynccontextmanager
 async def lifespan(_: object) -> AsyncIterator[Mapping[str, Any]]:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # it reports every request to the model server
     try:
         live, lock = await anyio.to_thread.run_sync(_open)
     except GroundworkError as problem:
@@ -49,7 +51,7 @@ async def lifespan(_: object) -> AsyncIterator[Mapping[str, Any]]:
     gc.collect()
     gc.freeze()  # what is imported now is left out of every later collection
     _end_streams_first(live)
-    log.info("Groundwork is ready at http://%s:%s", live.settings.host, live.settings.port)
+    log.info("Groundwork is ready at http://%s:%s", st.get_option("server.address"), st.get_option("server.port"))
     yield {}
     await anyio.to_thread.run_sync(live.close)
     lock.release()

@@ -24,7 +24,6 @@ class Settings(BaseSettings):
     models: Path | None = Field(
         None, description="Model store; several installations may share it. Default: <data>/models."
     )
-    host: str = Field("127.0.0.1", description="Address to listen on; only loopback until there is a sign-in.")
     port: int = Field(8501, ge=1, le=65535, description="Port of the web application.")
 
     chat_model: str = Field("qwen2.5-coder-1.5b-instruct-q4_k_m", description="Chat model of a new installation.")
@@ -42,20 +41,6 @@ class Settings(BaseSettings):
     parse_seconds: float = Field(120.0, gt=0, description="Longest time that reading one file may take.")
     parse_memory_mb: int = Field(1024, ge=256, description="Most memory that reading one file may take.")
     ingest: bool = Field(True, description="Start the ingest worker with the web application.")
-
-    @field_validator("host")
-    @classmethod
-    def _loopback_only(cls, host: str) -> str:
-        try:
-            loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            loopback = False
-        if not loopback:
-            raise ValueError(
-                f"{host} is not this machine's own address: there is no sign-in yet, so Groundwork listens only on "
-                "127.0.0.1. Use an SSH tunnel to reach it from elsewhere"
-            )
-        return host
 
     @field_validator("data", "models")
     @classmethod
@@ -84,6 +69,19 @@ class Settings(BaseSettings):
         return self.models or self.data / "models"
 
 
+def require_loopback(address: str | None) -> None:
+    """Raise SettingsError for an address that others could reach: there is no sign-in yet."""
+    try:
+        loopback = address == "localhost" or ipaddress.ip_address(address or "0.0.0.0").is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise SettingsError(
+            f"server.address is {address or 'every address of this machine'}: there is no sign-in yet, so Groundwork "
+            "listens only on 127.0.0.1. Use a tunnel (ssh -L) to reach it from elsewhere."
+        )
+
+
 def load(**overrides: object) -> Settings:
     """Read the environment once; `overrides` win. Raises SettingsError with the name of the bad setting."""
     try:
@@ -91,5 +89,4 @@ def load(**overrides: object) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = "GROUNDWORK_" + "_".join(str(part) for part in first["loc"]).upper()
-        reason = str(first["msg"]).removeprefix("Value error, ")
-        raise SettingsError(f"{name}: {reason}.") from error
+        raise SettingsError(f"{name}: {first['msg']}.") from error

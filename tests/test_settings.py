@@ -3,17 +3,18 @@ from pathlib import Path
 import pytest
 
 from core.errors import SettingsError
-from core.settings import load
+from core.settings import load, require_loopback
 
 
-def test_listening_beyond_this_machine_is_refused() -> None:
-    with pytest.raises(SettingsError, match="GROUNDWORK_HOST.*no sign-in"):
-        load(host="0.0.0.0")
+@pytest.mark.parametrize("address", ["0.0.0.0", "192.168.1.5", "", None, "::", "example.org"])
+def test_listening_beyond_this_machine_is_refused(address: str | None) -> None:
+    with pytest.raises(SettingsError, match="no sign-in"):
+        require_loopback(address)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.0.0.2"])
-def test_loopback_addresses_are_accepted(host: str) -> None:
-    assert load(host=host).host == host
+@pytest.mark.parametrize("address", ["127.0.0.1", "localhost", "::1", "127.0.0.2"])
+def test_loopback_addresses_are_accepted(address: str) -> None:
+    require_loopback(address)
 
 
 def test_a_bad_value_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:

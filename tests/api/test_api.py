@@ -206,6 +206,14 @@ async def test_other_names_and_foreign_pages_are_refused(
     assert (await http.get(path, headers=headers)).status_code == 403
 
 
+async def test_other_machines_are_refused_whatever_they_call_us(live: Services) -> None:
+    guarded = LocalOnly(Starlette(routes=[Route("/healthz", health.healthz)]))
+    for address, status in (("192.168.1.9", 403), ("127.0.0.1", 200)):
+        transport = httpx.ASGITransport(app=guarded, client=(address, 1234))
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8501") as far:
+            assert (await far.get("/healthz")).status_code == status
+
+
 async def test_our_own_pages_and_programs_are_served(http: httpx.AsyncClient) -> None:
     assert (await http.get("/healthz")).json()["status"] == "ok"
     assert (await http.get("/healthz", headers={"origin": "http://127.0.0.1:8501"})).status_code == 200

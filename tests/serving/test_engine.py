@@ -112,6 +112,18 @@ def test_users_take_turns(running: Engine) -> None:
     assert begun_in_order(LocalEngine(running), requests) == [0, 3, 1, 2]
 
 
+def test_background_work_leaves_a_slot_to_a_person(running: Engine) -> None:
+    box: SimpleQueue[News] = SimpleQueue()
+    later = GenerationOptions(max_tokens=200, priority="background", stop=("never",))
+    background = [running.submit([ChatMessage("user", words(100))], later, box.put) for _ in range(2)]
+    while box.get(timeout=60) != Position(0):
+        pass
+    assert ask(running, "You are kind.", "Hello", max_tokens=2)[1].completion_tokens
+    assert running.waiting == 1
+    for generation in background:
+        running.cancel(generation)
+
+
 def test_next_turn_of_a_conversation_reads_only_what_is_new(running: Engine) -> None:
     answer, first = ask(running, "You are kind.", words(60))
     _, second = ask(running, "You are kind.", words(60), answer, "And now?")

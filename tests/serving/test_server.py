@@ -8,6 +8,8 @@ import os
 import signal
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +23,7 @@ import openai
 import pytest
 
 from core.models.catalog import find
+from core.settings import ROOT
 from tests.contracts.engine import words
 from tests.serving.conftest import CHAT, EMBEDDER, SECRET, Server
 
@@ -342,6 +345,15 @@ def test_broken_model_leaves_a_server_that_can_load_another(
     assert post(server, "/models/load", {"id": CHAT})[0] == 202
     server.wait(lambda health: health["chat"]["status"] == "ok")
     assert post(server, "/v1/chat/completions", {"messages": HELLO, "max_tokens": 2})[0] == 200
+
+
+def test_server_does_not_start_without_a_secret(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "core.serving", "--data", str(tmp_path), "--models", str(tmp_path)]
+    command += ["--chat", CHAT, "--embedder", EMBEDDER]
+    ended = subprocess.run(command, stdin=subprocess.DEVNULL, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    assert "secret" in ended.stderr
+    assert not (tmp_path / "run").exists()
 
 
 def test_address_file_is_private_and_goes_with_the_server(start: Callable[..., Server], store: Path) -> None:

@@ -1,0 +1,137 @@
+"""Every hostile document of the abuse corpus through the sandbox, with the limits that the corpus asks for."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import unicodedata
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from core.errors import BadUpload, NoText, UnknownType
+from core.types import Document
+from ingest import sandbox
+from ingest.split import split
+from tests.conftest import SHARED
+from tests.ingest.made import words
+
+MAKER = SHARED / "abuse" / "make_abuse.py"
+pytestmark = pytest.mark.skipif(not MAKER.exists(), reason="the abuse corpus is not beside the repository")
+
+KINDS = ("pdf", "zip", "text", "prompt-injection", "xss")
+LIMITS = {"seconds": 10.0, "memory_mb": 1024}
+# Real formats that cannot be read yet: they are refused by name instead of read with care.
+NOT_YET = ("xlsx_far_cell", "xlsx_formula", "xlsx_hidden_sheet", "epub_script")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A file of the corpus, what may become of it, and what did."""
+
+    id: str
+    file: str
+    expected: tuple[str, ...]
+    result: Document | BadUpload
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Case]:
+    """Read all files once, two at a time; nothing may be left of it."""
+    folder, scratch = tmp_path_factory.mktemp("abuse"), tmp_path_factory.mktemp("scratch")
+    subprocess.run([sys.executable, str(MAKER), str(folder)], check=True, capture_output=True)
+    entries = [e for e in json.loads((folder / "manifest.json").read_text()) if e["category"] in KINDS]
+    before = tempfile.tempdir
+    tempfile.tempdir = str(scratch)
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            found = list(pool.map(lambda entry: read(folder, entry), entries))
+    finally:
+        tempfile.tempdir = before
+    assert list(scratch.iterdir()) == []
+    assert not [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+    return {case.id: case for case in found}
+
+
+def read(folder: Path, entry: dict[str, str]) -> Case:
+    result: Document | BadUpload
+    try:
+        result = sandbox.parse(folder / entry["file"], entry["file"], **LIMITS)
+    except BadUpload as refusal:
+        result = refusal
+    return Case(entry["id"], entry["file"], tuple(entry["expect"].split("|")), result)
+
+
+def became(case: Case) -> set[str]:
+    """What the corpus calls the result; a warning never makes an accepted file wrong."""
+    if isinstance(case.result, NoText):
+        return {"reject", "partial"}  # nothing to index, and said so
+    if isinstance(case.result, BadUpload):
+        return {"reject"}
+    return {"accept", "sanitise", "partial"} if case.result.warnings else {"accept", "sanitise"}
+
+
+def test_every_file_becomes_what_the_corpus_expects(cases: dict[str, Case]) -> None:
+    assert len(cases) > 100
+    surprises = {
+        case.id: (case.expected, became(case), str(case.result)[:200])
+        for case in cases.values()
+        if not became(case) & set(case.expected) and not (case.id in NOT_YET and isinstance(case.result, UnknownType))
+    }
+    assert surprises == {}
+
+
+def test_every_refusal_names_the_file_the_reason_and_what_to_do(cases: dict[str, Case]) -> None:
+    for case in cases.values():
+        if isinstance(case.result, BadUpload):
+            sentence = str(case.result)
+            assert sentence.startswith(case.file + " ")
+            rest = sentence.removeprefix(case.file)
+            assert 1 <= len(re.findall(r"[.!?](?:\s|$)", rest)) <= 2, sentence
+            assert not re.search(r"Error|Exception|Traceback|/tmp|\\", rest), sentence
+
+
+def test_no_accepted_text_holds_what_nobody_sees(cases: dict[str, Case]) -> None:
+    for case in cases.values():
+        if isinstance(case.result, Document):
+            strange = {c for c in case.result.text if unicodedata.category(c) in ("Cc", "Cs", "Cf", "Cn")} - set(
+                "\n\t\u200d"
+            )
+            assert not strange, (case.id, strange)
+            case.result.text.encode()
+
+
+@pytest.mark.parametrize("id", ["docx_hidden_injection", "html_injection_comment", "txt_tag_smuggling"])
+def test_instructions_that_people_cannot_see_are_not_indexed(cases: dict[str, Case], id: str) -> None:
+    result = cases[id].result
+    assert isinstance(result, Document)
+    assert "PWNED" not in result.text
+
+
+@pytest.mark.parametrize(
+    ("id", "words"),
+    [
+        ("txt_zero_width", "password"),
+        ("txt_utf16be_bom", "The contract ends in 2031."),
+        ("html_xss", "real text"),
+        ("pdf_js_launch", ""),
+        ("docx_macro", ""),
+    ],
+)
+def test_what_people_do_see_is_found(cases: dict[str, Case], id: str, words: str) -> None:
+    result = cases[id].result
+    assert isinstance(result, Document)
+    assert words in result.text
+
+
+def test_every_accepted_text_can_be_split(cases: dict[str, Case]) -> None:
+    for case in cases.values():
+        if isinstance(case.result, Document):
+            chunks = split(case.result, count_tokens=words)
+            assert 0 < len(chunks) <= 1 + len(case.result.text) // 16

@@ -1,0 +1,125 @@
+"""`python -m ingest`: adding files from the shell, with and without a worker."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from core.errors import BadUpload
+from core.services import Services
+from core.settings import ROOT
+from core.types import DocumentStatus
+from ingest.__main__ import main
+from ingest.adding import add_file, complete, find_files, follow, sentence
+from tests.ingest.made import pdf
+from tests.ingest.test_worker import Hooked, make_worker
+
+OWNER = "local"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "files"
+    made.mkdir()
+    return made
+
+
+def test_folders_are_searched_and_hidden_files_passed_over(folder: Path) -> None:
+    for name in ("b.txt", "a.txt", ".hidden", "sub/c.txt", ".git/config"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("x")
+    assert [path.name for path in find_files([folder / "b.txt", folder])] == ["b.txt", "a.txt", "b.txt", "c.txt"]
+    with pytest.raises(BadUpload, match="no file or folder"):
+        list(find_files([folder / "missing"]))
+
+
+def test_every_file_has_its_outcome(live: Services, folder: Path) -> None:
+    (folder / "a.pdf").write_bytes(pdf(["Some words on a page."]))
+    (folder / "same.pdf").write_bytes(pdf(["Some words on a page."]))
+    (folder / "empty.txt").touch()
+    (folder / "photo.pdf").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(50))
+    outcomes = [add_file(live.documents, path, owner_id=OWNER, collection_id=None) for path in find_files([folder])]
+    stop = threading.Event()
+    thread = threading.Thread(target=make_worker(live, Hooked(Path("unused")), stop).run)
+    thread.start()
+    follow(live.jobs, outcomes, say=lambda line: None, check=lambda job: None)
+    stop.set()
+    thread.join(20)
+    for outcome in outcomes:
+        complete(live.documents, outcome, owner_id=OWNER)
+    lines = {Path(outcome.path).name: sentence(outcome) for outcome in outcomes}
+    assert lines["a.pdf"].endswith("a.pdf: ready: 1 pages, 21 characters, 1 chunks")
+    assert "was there already" in lines["same.pdf"]
+    assert "empty.txt is empty" in lines["empty.txt"]
+    assert "photo.pdf is a picture" in lines["photo.pdf"]
+    assert [bool(outcome.error) for outcome in outcomes] == [False, True, True, False]
+
+
+def test_without_a_worker_files_are_queued_and_it_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "note.md").write_text("# A note\n\nwith words.")
+    assert main(["add", str(folder / "note.md"), "--collection", "Notes"]) == 0
+    said = capsys.readouterr()
+    assert "note.md: queued" in said.out
+    assert "does not run now" in said.err
+    assert main(["add", str(folder / "note.md"), "--json"]) == 0
+    (outcome,) = json.loads(capsys.readouterr().out)
+    assert (outcome["status"], outcome["duplicate"], outcome["error"]) == ("queued", True, "")
+
+
+def test_a_bad_file_or_path_fails_the_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "empty.txt").touch()
+    assert main(["add", str(folder / "empty.txt"), "--json"]) == 1
+    assert "is empty" in json.loads(capsys.readouterr().out)[0]["error"]
+    assert main(["add", str(folder / "missing"), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "bad_upload"
+
+
+def test_waiting_without_the_embedding_model_says_how_to_get_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GROUNDWORK_MODELS", str(folder / "no-models"))
+    (folder / "note.md").write_text("words")
+    assert main(["add", str(folder / "note.md"), "--wait"]) == 1
+    assert "is not downloaded" in capsys.readouterr().err
+
+
+@pytest.mark.model
+def test_waiting_works_the_queue_when_nothing_else_does(folder: Path, tmp_path: Path) -> None:
+    (folder / "report.pdf").write_bytes(pdf(["The warranty lasts two years."] * 3))
+    waited = subprocess.run(
+        [sys.executable, "-m", "ingest", "add", str(folder), "--wait", "--json"],
+        cwd=ROOT, env={**os.environ, "GROUNDWORK_DATA": str(tmp_path / "data")},
+        capture_output=True, text=True, check=False, timeout=180,
+    )  # fmt: skip
+    assert waited.returncode == 0, waited.stderr
+    (outcome,) = json.loads(waited.stdout)
+    assert outcome["status"] == DocumentStatus.ready
+    assert outcome["receipt"]["vectors"] == outcome["receipt"]["chunks"] == 1
+    assert "report.pdf: " in waited.stderr
+
+
+@pytest.mark.model
+def test_chunks_fit_the_embedder_with_its_own_tokenizer(tmp_path: Path) -> None:
+    from core.models.catalog import find
+    from core.settings import load
+    from core.types import Document, Heading
+    from ingest.__main__ import token_counter
+    from ingest.split import split
+
+    settings = load()
+    count = token_counter(settings)
+    text = "\n\n".join(f"Heading {n}\n\n" + "Ünïcode words and 日本語 with 12,345.67 numbers. " * 40 for n in range(20))
+    starts = [found for found in range(len(text)) if text.startswith("Heading ", found)]
+    headings = tuple(
+        Heading(n % 3 + 1, f"Heading {n} with a rather long name", start) for n, start in enumerate(starts)
+    )
+    chunks = split(Document("t", "text/plain", text, headings=headings), count_tokens=count)
+    longest = max(count(f"{chunk.heading}\n{chunk.text}") for chunk in chunks)
+    assert longest + 2 <= find(settings.embedding_model).max_tokens
+    assert longest > 150
