@@ -58,7 +58,7 @@ class Library:
         chosen = _filtered(owner_id, DocumentFilter(collection_id)).subquery()
         query = select(chosen.c.status, func.count()).group_by(chosen.c.status)
         with self.db.read() as session:
-            rows = {status: number for status, number in session.execute(query)}
+            rows = {row[0]: row[1] for row in session.execute(query)}
         return DocumentCounts(
             total=sum(rows.values()),
             found=sum(rows.get(status.value, 0) for status in FOUND),

@@ -26,7 +26,7 @@ GB = 1000 * 1000 * 1000
 ENVIRONMENT = {"run": 2.6 * GB, "test": 3.1 * GB}
 MODELS = {"run": 1.6 * GB, "test": 0.5 * GB}
 BUILD = 0.6 * GB
-MEMORY_NEEDED = {"run": 2 * GB, "test": 2 * GB}
+MEMORY_NEEDED = {"run": 3 * GB, "test": 2 * GB}
 MEMORY_WANTED = {"run": 4 * GB, "test": 4 * GB}
 
 PROGRAM = "#include <vector>\nint main() { return (int) std::vector<int>().size(); }\n"

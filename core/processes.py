@@ -14,8 +14,8 @@ from core.settings import ROOT
 
 log = logging.getLogger(__name__)
 
-FIRST_DELAY, LONGEST_DELAY = 0.25, 30.0
-LIVED_LONG = 3.0  # seconds after which a death is not counted as dying young: it had started well
+FIRST_DELAY, LONGEST_DELAY = 0.25, 20.0
+LIVED_LONG = 1.0  # seconds after which a death is not counted as dying young: it had started well
 PATIENCE = 8.0  # seconds between SIGTERM and SIGKILL
 
 

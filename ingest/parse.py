@@ -33,6 +33,7 @@ def main() -> int:
     answer = _take_stdout()
     _set_limits(request)
     _end_with_parent()
+    _stand_nowhere()
 
     from core.errors import BadUpload  # imports count against the limits, so they come after them
     from ingest import answers, loaders
@@ -88,7 +89,19 @@ def _end_with_parent() -> None:
         import signal
 
         ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
-        os.rmdir(os.getcwd())  # nothing can be written into it any more, and nothing stays behind after a kill
+
+
+def _stand_nowhere() -> None:
+    """Work in a folder that is gone already: nothing can be written into it, and no kill leaves it behind."""
+    if sys.platform == "win32":
+        return
+    place = "groundwork-" + os.urandom(8).hex()
+    try:
+        os.mkdir(place, 0o700)
+    except OSError:
+        return  # a full disk: the answer will say so, if it does not fit either
+    os.chdir(place)
+    os.rmdir("../" + place)
 
 
 def _forbid(event: str, _arguments: tuple[object, ...]) -> None:

@@ -50,14 +50,13 @@ def parse(
     """
     scratch = Path(tempfile.gettempdir())
     with translated(scratch / "answer"), tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as errors:
-        with tempfile.TemporaryDirectory(prefix="groundwork-", ignore_cleanup_errors=True) as folder:
-            child = _start(folder, answer, errors)
-            try:
-                _ask(child, path, name, seconds, memory_mb)
-                watched = _watch(child, seconds, memory_mb << 20, cancelled)
-            finally:
-                child.kill()
-                child.communicate()
+        child = _start(scratch, answer, errors)
+        try:
+            _ask(child, path, name, seconds, memory_mb)
+            watched = _watch(child, seconds, memory_mb << 20, cancelled)
+        finally:
+            child.kill()
+            child.communicate()
         if watched.reason == "cancelled":
             raise Cancelled(f"Reading {name} was cancelled.")
         if child.returncode != 0 or watched.reason:
@@ -66,7 +65,7 @@ def parse(
         return _document(answer, name)
 
 
-def _start(folder: str, answer: IO[bytes], errors: IO[bytes]) -> subprocess.Popen[bytes]:
+def _start(folder: Path, answer: IO[bytes], errors: IO[bytes]) -> subprocess.Popen[bytes]:
     environment = {key: os.environ[key] for key in INHERITED if key in os.environ}
     # One arena: each further one reserves 64 MB of addresses, which would count against the limit.
     environment |= {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", "MALLOC_ARENA_MAX": "1"}

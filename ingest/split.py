@@ -26,6 +26,7 @@ BUDGET = 180
 OVERLAP = 0
 HEADING_TOKENS = 40
 SMALL = 1 / 3  # of the budget: sections below are joined with the next one
+MOSTLY = 0.7  # of a chunk: the section that holds this much gives the heading (a page's header may come before it)
 SLACK = 1.15  # pieces may be this much larger than equal shares, to end with a sentence
 # A token has about four letters. Tokenizers make one token of a long run without blanks, so letters count as well.
 LETTERS_PER_TOKEN = 8
@@ -197,9 +198,14 @@ class _HeadingPaths:
             self._paths.append(tuple(" ".join(h.title.split()) for h in open_headings))
 
     def over(self, start: int, end: int) -> str:
-        """What the sections of a stretch have in common; a heading alone counts as part of what follows it."""
+        """The path of the section that holds nearly all of a stretch, or what its sections have in common."""
         first, last = bisect_right(self._starts, start) - 1, bisect_left(self._starts, end)
         paths = self._paths[first : max(last, first + 1)]
+        edges = [start, *self._starts[first + 1 : last], end]
+        for path, (begin, finish) in zip(paths, pairwise(edges), strict=True):
+            if finish - begin >= MOSTLY * (end - start):
+                return self._line(path)
+        # A heading alone counts as part of what follows it.
         kept = [path for path, after in pairwise(paths) if after[: len(path)] != path] + paths[-1:]
         shared = 0
         while all(len(path) > shared for path in kept) and len({path[shared] for path in kept}) == 1:

@@ -1,5 +1,7 @@
 """Chat: ask, follow the answer, open what it rests on, rate it, ask differently."""
 
+import streamlit as st
+
 from core.chat.conversations import ConversationInfo
 from core.errors import NotFound
 from core.types import User
@@ -17,12 +19,14 @@ def draw(user: User) -> None:
     conversations.dialogs(user)
     state.write_address()
     if not thread:
-        welcome.draw(user)
+        with st.container(key="welcome"):
+            welcome.draw(user)
     for entry in thread:
         if turn is None or entry.id != turn.message_id:
             message.draw(entry, user, busy=turn is not None)
     if turn is not None:
-        live.follow(turn)
+        live.follow(turn, below=state.chat().drawn - len(thread))
+    state.chat().drawn = len(thread)
 
 
 def find(conversation_id: str | None, user: User) -> ConversationInfo | None:

@@ -1,15 +1,21 @@
 """Documents: add files, see what was taken from them, sort them into collections, delete them."""
 
+import streamlit as st
+
 from core.types import User
-from pages.ui import collections, document_details, document_list, frame, jobs, state, upload
+from pages.ui import collections, document_details, document_list, frame, jobs, state, upload, welcome
 
 
 def draw(user: User) -> None:
-    homes = state.services().documents.list_collections(owner_id=user.id)
+    services = state.services()
+    homes = services.documents.list_collections(owner_id=user.id)
     upload.form(homes, user)
     jobs.progress(user)
-    collections.button()
-    document_list.draw(homes, user)
+    if services.library.counts(owner_id=user.id).total or homes:
+        document_list.draw(homes, user)
+    else:
+        st.caption("No documents yet. Add your own above, or begin with these:")
+        welcome.load_button(user)
     collections.draw_open(homes, user)
     document_details.draw_open(homes, user)
 

@@ -10,9 +10,7 @@ def draw(user: User) -> None:
     book = state.services().feedback
     counts = book.counts(owner_id=user.id)
     if not counts.up + counts.down:
-        st.info(
-            "No answer was rated yet. The thumbs are under each answer.", icon=":material/thumbs_up_down:"
-        )
+        st.info("No answer was rated yet. The thumbs are under each answer.", icon=":material/thumbs_up_down:")
         st.page_link("chat.py", label="Open the chat", icon=":material/forum:")
         return
     with st.grid(3, min_column_width=110):

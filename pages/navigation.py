@@ -49,10 +49,13 @@ models = st.Page(
 )
 current = st.navigation([chat, documents, prompts, feedback, models])
 with st.sidebar, frame.errors():
-    status.model()
-    if current != documents:
-        jobs.strip(user)
-    if current == chat:
-        conversations.sidebar(user)
+    with frame.slot():
+        status.model()
+    with frame.slot():
+        if current != documents:
+            jobs.strip(user)
+    with frame.slot():
+        if current == chat:
+            conversations.sidebar(user)
     st.caption(frame.NOTICE)
 current.run()

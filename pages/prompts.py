@@ -40,7 +40,5 @@ def draw(user: User) -> None:
     prompt_versions.draw_open(purpose.name, user)
 
 
-with frame.page(
-    "Prompts", "What the model is told. Saved versions never change; publishing puts one to use."
-) as user:
+with frame.page("Prompts", "What the model is told. Saved versions never change; publishing puts one to use.") as user:
     draw(user)

@@ -77,8 +77,11 @@ class Batcher:
         return True
 
     def _may_join(self, generation: Generation) -> bool:
-        """Sums are rounded differently in other company, so who wants the same tokens every time works alone."""
+        """Background work leaves the last slot to a person. Who wants the same tokens every time works alone, since
+        sums are rounded differently in other company."""
         others = [work.generation for work, _ in self._working()]
+        if generation.priority == "background" and 0 < len(others) >= len(self._slots) - 1:
+            return False
         return not others or not (generation.repeatable or any(other.repeatable for other in others))
 
     def _clear(self) -> None:

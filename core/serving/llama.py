@@ -51,7 +51,7 @@ class Model:
                 f"The model file {path.name} cannot be loaded: it is damaged, or of a kind that this version of "
                 "llama.cpp does not know. Delete it and download it again, or choose another model."
             )
-        weakref.finalize(self, native.llama_model_free, self.handle)
+        weakref.finalize(self, native.llama_model_free, self.handle).atexit = False
         self._vocab: Any = native.llama_model_get_vocab(self.handle)
         self._pieces: dict[int, bytes | None] = {}
         self.trained_context: int = native.llama_model_n_ctx_train(self.handle)
@@ -181,7 +181,7 @@ class Batch:
 
     def __init__(self) -> None:
         self.native: Any = native.llama_batch_init(MAX_BATCH, 0, 1)
-        weakref.finalize(self, native.llama_batch_free, self.native)
+        weakref.finalize(self, native.llama_batch_free, self.native).atexit = False
 
     def __len__(self) -> int:
         return int(self.native.n_tokens)
@@ -205,13 +205,14 @@ class Batch:
 
 
 def physical_cores() -> int:
-    """Cores this process may use, counting two hardware threads of one core once."""
-    usable = os.sched_getaffinity(0)
+    """Cores this process may use, counting two hardware threads of one core once, within the limit of its container."""
     cores = set()
-    for cpu in usable:
+    for cpu in os.sched_getaffinity(0):
         siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
         cores.add(siblings.read_text() if siblings.exists() else str(cpu))
-    return len(cores)
+    limit = Path("/sys/fs/cgroup/cpu.max")
+    share, _, period = limit.read_text().partition(" ") if limit.exists() else ("max", "", "")
+    return len(cores) if share == "max" else max(1, min(len(cores), int(share) // int(period)))
 
 
 # ggml_log_level: 3 is a warning, 4 an error; the rest is for debugging. (llama_cpp._logger numbers them otherwise.)

@@ -20,7 +20,7 @@ DEFAULT_MAX_TOKENS = 512
 MAX_TEXTS = 2_048  # of one embedding or counting request
 
 Stop = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-Text = Annotated[str, StringConstraints(max_length=4_000_000)]
+Content = Annotated[str, StringConstraints(max_length=4_000_000)]
 
 
 class Body(BaseModel):
@@ -33,14 +33,14 @@ class TextPart(Body):
     """OpenAI's way to write a content in parts; only text is understood."""
 
     type: Literal["text"]
-    text: Text
+    text: Content
 
 
 class Message(Body):
     """One message of a conversation."""
 
     role: Literal["system", "user", "assistant"]
-    content: Text | Annotated[list[TextPart], Field(min_length=1, max_length=100)]
+    content: Content | Annotated[list[TextPart], Field(min_length=1, max_length=100)]
 
     def plain(self) -> ChatMessage:
         text = self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
@@ -92,7 +92,7 @@ class EmbeddingsBody(Body):
     """POST /v1/embeddings. Extension: priority."""
 
     model: Annotated[str, StringConstraints(max_length=200)] = ""
-    input: Text | Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)]
+    input: Content | Annotated[list[Content], Field(min_length=1, max_length=MAX_TEXTS)]
     encoding_format: Literal["float", "base64"] = "float"
     user: Annotated[str, StringConstraints(max_length=200)] | None = None
     priority: Literal["query", "ingest"] = "query"
@@ -105,8 +105,8 @@ class EmbeddingsBody(Body):
 class TokenizeBody(Body):
     """POST /tokenize: exactly one of the three."""
 
-    content: Text | None = None
-    contents: Annotated[list[Text], Field(max_length=MAX_TEXTS)] | None = None
+    content: Content | None = None
+    contents: Annotated[list[Content], Field(max_length=MAX_TEXTS)] | None = None
     messages: Messages | None = None
 
     @model_validator(mode="after")

@@ -19,7 +19,7 @@ class Sampler:
 
     def __init__(self, options: GenerationOptions) -> None:
         self._chain: Any = native.llama_sampler_chain_init(native.llama_sampler_chain_default_params())
-        weakref.finalize(self, native.llama_sampler_free, self._chain)
+        weakref.finalize(self, native.llama_sampler_free, self._chain).atexit = False
         for link in _links(options):
             native.llama_sampler_chain_add(self._chain, link)  # the chain owns its links
 

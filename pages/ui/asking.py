@@ -17,7 +17,10 @@ KEY = "question"
 def field(info: ConversationInfo | None, user: User, *, busy: bool) -> None:
     """Draw the field at the bottom of the page; while an answer is being written it is locked."""
     with st.bottom:
-        scope.selector(info, user, busy=busy)
+        left, right = st.columns([2, 3], vertical_alignment="center")
+        with left:
+            scope.selector(info, user, busy=busy)
+        right.caption(NOTICE, text_alignment="right")
         st.chat_input(
             "Wait for the answer, or stop it" if busy else "Ask about your documents",
             key=KEY,
@@ -26,7 +29,6 @@ def field(info: ConversationInfo | None, user: User, *, busy: bool) -> None:
             on_submit=_submit,
             args=(user,),
         )
-        st.caption(NOTICE, text_alignment="center")
 
 
 @attempt

@@ -8,9 +8,10 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from core.chat.citations import abstains
 from core.chat.conversations import MessageView
 from core.documents import DocumentText
-from core.types import Citation, Page, Passage, User
+from core.types import Citation, MessageState, Page, Passage, User
 from pages.ui import state
 from pages.ui.figures import count
 from pages.ui.frame import attempt, errors
@@ -32,6 +33,8 @@ def links(message: MessageView, conversation_id: str) -> dict[int, str]:
 def sources(message: MessageView) -> None:
     """A button for each source that the answer cites."""
     if not message.citations:
+        if message.state == MessageState.complete and not abstains(message.content):
+            st.caption(":material/help: No passage supports this answer.")
         return
     with st.container(horizontal=True, gap="xsmall", key=f"sources-{message.id}"):
         for number, found in _by_number(message.citations):
@@ -117,9 +120,10 @@ def passages(message: MessageView) -> None:
     cited = {citation.number for citation in message.citations}
     for passage in message.passages:
         used = "cited" if passage.rank in cited else "not cited"
-        st.markdown(f"**{passage.rank} · {plain(label(passage))}**")
-        st.caption(" · ".join([used, *_scores(passage)]))
-        st.markdown(lines(passage.text) if passage.text else GONE)
+        with st.container(border=True, gap="xsmall"):
+            st.markdown(f"**{passage.rank} · {plain(label(passage))}**")
+            st.caption(" · ".join([used, *_scores(passage)]))
+            st.markdown(lines(passage.text) if passage.text else GONE)
     if not message.passages:
         st.caption("No passage was found for this question.")
 

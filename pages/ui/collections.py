@@ -16,12 +16,8 @@ from pages.ui.markdown import plain
 NEW = "new-collection"
 
 
-def button() -> None:
-    """Opens the dialog."""
-    st.button("Collections", key="manage-collections", icon=":material/folder:", on_click=_open)
-
-
 def draw_open(collections: Sequence[Collection], user: User) -> None:
+    """The dialog, while it is open."""
     if state.documents().managing:
         st.dialog("Collections", on_dismiss=_close)(_manage)(collections, user)
 
@@ -55,10 +51,6 @@ def _row(collection: Collection, user: User) -> None:
             on_click=_delete,
             args=(collection.id, user),
         )
-
-
-def _open() -> None:
-    state.documents().managing = True
 
 
 def _close() -> None:

@@ -63,7 +63,6 @@ def _row(entry: ConversationInfo, user: User, *, current: bool) -> None:
         icon=":material/chat_bubble:" if current else None,
         type="tertiary",
         wrap=False,
-        width="stretch",
         on_click=state.open_conversation,
         args=(entry.id,),
     )
@@ -85,7 +84,7 @@ def _actions(entry: ConversationInfo, user: User) -> None:
             name = "".join(c if c.isalnum() else "-" for c in entry.title)[:60].strip("-") or "conversation"
             st.download_button(
                 "Markdown",
-                data=partial(_export, entry.id, user, as_json=False),
+                data=partial(export, entry.id, user, as_json=False),
                 file_name=f"{name}.md",
                 mime="text/markdown",
                 key="export-markdown",
@@ -94,7 +93,7 @@ def _actions(entry: ConversationInfo, user: User) -> None:
             )
             st.download_button(
                 "JSON",
-                data=partial(_export, entry.id, user, as_json=True),
+                data=partial(export, entry.id, user, as_json=True),
                 file_name=f"{name}.json",
                 mime="application/json",
                 key="export-json",
@@ -150,7 +149,8 @@ def _shortened(title: str) -> str:
     return plain(title if len(title) <= LONGEST_LABEL else title[: LONGEST_LABEL - 1].rstrip() + "…")
 
 
-def _export(conversation_id: str, user: User, *, as_json: bool) -> str:
+def export(conversation_id: str, user: User, *, as_json: bool) -> str:
+    """The conversation as a file; made when the button is pressed."""
     conversations = state.services().conversations
     info = conversations.get(conversation_id, owner_id=user.id)
     thread = conversations.thread(conversation_id, owner_id=user.id)

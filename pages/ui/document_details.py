@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.documents import Collection, DocumentInfo
+from core.errors import NotFound
 from core.library import FOUND
 from core.types import DocumentStatus, User
 from pages.ui import state
@@ -15,6 +16,7 @@ from pages.ui.frame import attempt, errors, say
 from pages.ui.markdown import lines, plain
 
 HOMES, PAGE = "details-collections", "details-page"
+WIDTH = 680
 LONGEST_PAGE = 6000  # characters of a text without pages that are shown at once
 
 
@@ -26,14 +28,20 @@ def draw_open(collections: Sequence[Collection], user: User) -> None:
         title = "Delete this document?" if number == 1 else f"Delete {number} documents?"
         st.dialog(title, on_dismiss=_close)(_confirm)(remembered.deleting, user)
     elif remembered.open_id:
-        drawer = st.dialog("Document", width="large", position="right", on_dismiss=_close)
-        drawer(_details)(remembered.open_id, collections, user)
+        try:
+            document = state.services().documents.get(remembered.open_id, owner_id=user.id)
+        except NotFound:
+            _close()
+            raise
+        drawer = st.dialog(
+            plain(document.title or document.name), width=WIDTH, position="right", on_dismiss=_close
+        )  # fmt: skip
+        drawer(_details)(document.id, collections, user)
 
 
 def _details(document_id: str, collections: Sequence[Collection], user: User) -> None:
     with errors():
         document = state.services().documents.get(document_id, owner_id=user.id)
-        st.subheader(plain(document.title or document.name), anchor=False)
         if document.error:
             st.error(plain(document.error), icon=":material/error:")
         _actions(document, user)

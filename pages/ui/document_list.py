@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -14,6 +15,8 @@ from pages.ui.figures import count, moment, size
 from pages.ui.frame import attempt, say
 from pages.ui.markdown import plain
 
+Color = Literal["gray", "blue", "green", "red", "orange"]
+
 PAGE = 20
 SEARCH, STATUS, COLLECTION, NUMBER = "document-search", "document-status", "document-collection", "document-page"
 STATES = {
@@ -22,7 +25,7 @@ STATES = {
     "In progress": BUSY,
     "Failed": (DocumentStatus.failed,),
 }
-BADGES = {
+BADGES: dict[DocumentStatus, tuple[str, str, Color]] = {
     DocumentStatus.queued: ("Waiting", ":material/schedule:", "gray"),
     DocumentStatus.processing: ("Being read", ":material/hourglass_top:", "blue"),
     DocumentStatus.searchable: ("Found by words", ":material/search:", "blue"),
@@ -41,7 +44,7 @@ def draw(collections: Sequence[Collection], user: User) -> None:
         number = 1
         found = state.services().library.page(chosen, owner_id=user.id, size=PAGE)
     if not found.total:
-        st.caption("No document matches." if chosen != DocumentFilter() else "No documents yet. Drop some files above.")
+        st.caption("No document matches.")
         return
     _bulk(found, collections, user)
     names = {collection.id: collection.name for collection in collections}
@@ -54,14 +57,11 @@ def draw(collections: Sequence[Collection], user: User) -> None:
 
 def _filters(collections: Sequence[Collection]) -> DocumentFilter:
     homes = {EVERY: None} | {collection.name: collection.id for collection in collections}
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        search = st.text_input(
-            "Search", key=SEARCH, placeholder="Name or title", type="search", on_change=_first_page, width=280
-        )
-        status = st.segmented_control(
-            "Status", list(STATES), default="All", required=True, key=STATUS, on_change=_first_page
-        )
-        home = st.selectbox("Collection", list(homes), key=COLLECTION, on_change=_first_page, width=240)
+    hidden: dict[str, Any] = {"label_visibility": "collapsed", "on_change": _first_page}
+    with st.container(horizontal=True, vertical_alignment="center", key="filters"):
+        search = st.text_input("Search", key=SEARCH, placeholder="Search by name", type="search", width=240, **hidden)
+        home = st.selectbox("Collection", list(homes), key=COLLECTION, width=200, **hidden)
+        status = st.segmented_control("Status", list(STATES), default="All", required=True, key=STATUS, **hidden)
     return DocumentFilter(homes.get(home or EVERY), STATES[status or "All"], search or "")
 
 
@@ -112,6 +112,8 @@ def _row(document: DocumentInfo, names: dict[str, str], user: User) -> None:
                 st.caption(f":red[{plain(document.error)}]")
         if document.status == DocumentStatus.failed:
             st.button("Retry", key=f"retry-{document.id}", on_click=_retry, args=(document.id, user))
+        elif document.status in BUSY:
+            st.button("Cancel", key=f"stop-{document.id}", on_click=_cancel, args=(document.id, user))
 
 
 def _facts(document: DocumentInfo, names: dict[str, str]) -> list[str]:
@@ -153,6 +155,13 @@ def _add_to_collection(ids: list[str], user: User) -> None:
     state.services().library.add_to_collection(ids, collection.id, owner_id=user.id)
     say(f"{count(len(ids), 'document')} added to {collection.name}.")
     _select(ids, False)
+
+
+@attempt
+def _cancel(document_id: str, user: User) -> None:
+    jobs = state.services().jobs
+    if job := jobs.latest([document_id]).get(document_id):
+        jobs.cancel(job.id, owner_id=user.id)
 
 
 @attempt

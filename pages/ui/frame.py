@@ -19,7 +19,8 @@ from pages.ui.markdown import plain
 log = logging.getLogger(__name__)
 Arguments = ParamSpec("Arguments")
 
-NOTICE = "Answers are written by an AI from your documents and may be wrong. Check the sources."
+UNEXPECTED = "Something went wrong inside Groundwork. The log names it {}. Nothing was lost; try again."
+NOTICE = "Answers come from an AI and may be wrong. Check the sources."
 
 
 def require() -> User:
@@ -35,9 +36,17 @@ def page(title: str = "", lead: str = "") -> Iterator[User]:
         st.title(title, anchor=False)
     if lead:
         st.caption(lead)
-    _tell()
+    with slot():
+        _tell()
     with errors():
         yield user
+
+
+@contextmanager
+def slot() -> Iterator[None]:
+    """A place for parts that come and go. While a script runs on, Streamlit would go on showing what stood there."""
+    with st.empty().container():
+        yield
 
 
 @contextmanager
@@ -48,7 +57,9 @@ def errors() -> Iterator[None]:
     except GroundworkError as problem:
         st.error(plain(str(problem)), icon=":material/error:")
     except Exception:  # the edge of a page: the log has the rest
-        st.error(_unexpected(), icon=":material/error:")
+        mark = uuid4().hex[:8]
+        log.exception("a page failed [%s]", mark)
+        st.error(UNEXPECTED.format(mark), icon=":material/error:")
 
 
 def attempt(action: Callable[Arguments, object]) -> Callable[Arguments, None]:
@@ -61,7 +72,9 @@ def attempt(action: Callable[Arguments, object]) -> Callable[Arguments, None]:
         except GroundworkError as problem:
             state.app().problems.append(str(problem))
         except Exception:  # the edge of a page: the log has the rest
-            state.app().problems.append(_unexpected())
+            mark = uuid4().hex[:8]
+            log.exception("an action failed [%s]", mark)
+            state.app().problems.append(UNEXPECTED.format(mark))
 
     return guarded
 
@@ -78,9 +91,3 @@ def _tell() -> None:
     for notice in told.notices:
         st.toast(plain(notice))
     told.problems, told.notices = [], []
-
-
-def _unexpected() -> str:
-    mark = uuid4().hex[:8]
-    log.exception("a page failed [%s]", mark)
-    return f"Something went wrong inside Groundwork. The log names it {mark}. Nothing was lost; try again."

@@ -14,7 +14,7 @@ from pages.ui.frame import attempt, errors
 from pages.ui.markdown import plain
 
 JOB_SECONDS = 1.0
-SHOWN = 8  # jobs with a bar of their own
+SHOWN = 5  # waiting documents that are named
 STAGES = {
     "reading": "Reading the file",
     "splitting": "Splitting it into chunks",
@@ -79,10 +79,16 @@ def _progress(user: User) -> None:
         remembered.active = ids
         with st.container(border=True, key="progress"):
             st.markdown(f"**Reading {count(len(jobs), 'document')}**")
-            for job in jobs[:SHOWN]:
-                _bar(job, user)
-            if len(jobs) > SHOWN:
-                st.caption(f"and {len(jobs) - SHOWN:,} more, waiting for their turn")
+            for job in jobs:
+                if job.status == JobStatus.running:
+                    _bar(job, user)
+            if waiting := [job for job in jobs if job.status == JobStatus.queued]:
+                st.caption(f"Waiting for their turn: {_names(waiting)}")
+
+
+def _names(jobs: list[Job]) -> str:
+    named = ", ".join(plain(job.document_name) for job in jobs[:SHOWN])
+    return f"{named} and {len(jobs) - SHOWN:,} more" if len(jobs) > SHOWN else named
 
 
 def _bar(job: Job, user: User) -> None:

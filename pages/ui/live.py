@@ -15,12 +15,18 @@ PICTURE_SECONDS = 0.1
 CURSOR = " ▌"
 
 
-def follow(turn: LiveTurn, *, key: str = "stop") -> None:
-    """Draw the turn until it is over, then run the page again. Leaving the page does not disturb the turn."""
-    with st.chat_message("assistant", avatar=ASSISTANT):
+def follow(turn: LiveTurn, *, below: int) -> None:
+    """Draw the turn until it is over, then run the page again. Leaving the page does not disturb the turn.
+
+    `below` is how many messages of an earlier picture may still stand under this one: they go at once.
+    """
+    # Inside a container: the finished answer that may have stood here is another kind of block, and goes at once.
+    with st.container(key="live"), st.chat_message("assistant", avatar=ASSISTANT):
         searched, stage, text = st.empty(), st.empty(), st.empty()
-        st.button("Stop", key=key, icon=":material/stop_circle:", on_click=turn.cancel.set)
-        watch(turn, stage, text, searched)
+        st.button("Stop", key="stop", icon=":material/stop_circle:", on_click=turn.cancel.set)
+    for _ in range(below):
+        st.empty()
+    watch(turn, stage, text, searched)
     st.rerun()
 
 

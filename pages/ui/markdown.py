@@ -18,10 +18,8 @@ NO_LINKS: Links = {}
 
 JOINER = "\u2060"  # takes no room and no part in any pattern: it separates what must not be read as one name
 BLANK = "\u00a0"  # an empty line
-SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$:&@^=!])")
-NAME = re.compile(
-    r":(?=material/|(?!\d\d?:)[\w+-]+:)"
-)  # :tada: and :material/lock: are found in the text after unescaping
+SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#|~$:&@^=!])")
+NAME = re.compile(r":(?=material/|(?!\d\d?:)[\w+-]+:)")  # these names are looked for after unescaping
 SYMBOL = re.compile(r"(?<!\S)(<->|->|<-|--|>=|<=|~=)(?!\S)")
 LINE_START = re.compile(r"^([-+=]|\d+(?=[.)]))")
 
@@ -42,6 +40,7 @@ ITEM = re.compile(r"^(\s*)(?:[-*+•]|(\d{1,9})[.)])\s+(\S.*)$")
 QUOTE = re.compile(r"^\s*>\s?(.*)$")
 RULE = re.compile(r"^\s*([-*_=])(?:\s*\1){2,}\s*$")
 TABLE_RULE = re.compile(r"^\s*\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)+\|?\s*$")
+MARKER = "[:blue-badge["
 INDENT = 4
 DEEPEST = 4
 
@@ -158,8 +157,9 @@ class _Blocks:
     def _pieces(self, text: str) -> Iterable[str]:
         position = 0
         for found in INLINE.finditer(text):
-            yield _escape(text[position : found.start()])
-            yield self._piece(found)
+            piece, before = self._piece(found), text[position : found.start()]
+            yield _escape(before.rstrip() if piece.startswith(MARKER) else before)
+            yield piece
             position = found.end()
         yield _escape(text[position:])
 
@@ -172,7 +172,7 @@ class _Blocks:
             return f"*{''.join(self._pieces(words))}*"
         numbers = [int(number) for number in re.findall(r"\d+", found["numbers"])]
         if all(number in self.links for number in numbers):
-            return "".join(f"[:blue-badge[{number}]]({self.links[number]})" for number in numbers)
+            return "".join(f"{MARKER}{number}]]({self.links[number]})" for number in numbers)
         return _escape(found[0])
 
 

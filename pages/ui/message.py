@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import streamlit as st
 
 from core.chat.answers import Steps
@@ -13,6 +15,8 @@ from pages.ui.figures import count, duration
 from pages.ui.frame import attempt
 from pages.ui.markdown import answer, plain
 
+Color = Literal["gray", "orange", "red"]
+
 PERSON, ASSISTANT = ":material/person:", ":material/book_2:"
 STEPS = {
     "condense": "Rewriting the question",
@@ -21,7 +25,7 @@ STEPS = {
     "generate": "Reading and writing",
     "cite": "Checking the citations",
 }
-ENDED = {
+ENDED: dict[MessageState, tuple[str, str, Color]] = {
     MessageState.stopped: ("Stopped", ":material/stop_circle:", "gray"),
     MessageState.interrupted: ("Interrupted", ":material/power_off:", "orange"),
     MessageState.failed: ("Failed", ":material/error:", "red"),
@@ -36,8 +40,7 @@ def draw(message: MessageView, user: User, *, busy: bool) -> None:
             if state.chat().editing == message.id and not busy:
                 _editor(message, user)
             else:
-                st.text(message.content)
-                _question_actions(message, user, busy=busy)
+                _question(message, user, busy=busy)
         return
     with st.chat_message("assistant", avatar=ASSISTANT):
         searched_for(message.query)
@@ -63,8 +66,9 @@ def _ended(message: MessageView) -> None:
     st.caption(plain(message.error or "This answer was not finished."))
 
 
-def _question_actions(message: MessageView, user: User, *, busy: bool) -> None:
+def _question(message: MessageView, user: User, *, busy: bool) -> None:
     with st.container(horizontal=True, gap="xsmall", vertical_alignment="center", key=f"question-{message.id}"):
+        st.text(message.content, width="stretch")
         _branches(message, user, busy=busy)
         st.button(
             "Edit",
@@ -101,18 +105,22 @@ def _branches(message: MessageView, user: User, *, busy: bool) -> None:
     if len(message.siblings) < 2:
         return
     place = message.siblings.index(message.id)
-    for step, icon, word in ((-1, ":material/chevron_left:", "Previous"), (1, ":material/chevron_right:", "Next")):
-        target = place + step
+    for step, icon, help in (
+        (-1, ":material/chevron_left:", "Previous version"),
+        (1, ":material/chevron_right:", "Next version"),
+    ):
+        target = min(max(place + step, 0), len(message.siblings) - 1)
         if step == 1:
             st.caption(f"{place + 1} / {len(message.siblings)}", width="content")
         st.button(
-            f"{word} version",
+            "",
             key=f"branch-{message.id}-{step}",
             icon=icon,
+            help=help,
             type="tertiary",
-            disabled=busy or not 0 <= target < len(message.siblings),
+            disabled=busy or target == place,
             on_click=_show,
-            args=(message.siblings[target] if 0 <= target < len(message.siblings) else message.id, user),
+            args=(message.siblings[target], user),
         )
 
 

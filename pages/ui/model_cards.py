@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from core.health import Health
@@ -73,14 +75,14 @@ def _facts(model: CatalogModel) -> list[str]:
     facts += [size(model.bytes)] if model.bytes else []
     facts.append(f"reads {model.context_tokens:,} tokens")
     facts += [f"{model.dimension} dimensions"] if model.dimension else []
-    if "multilingual" in model.languages:
-        facts.append("many languages")
-    else:
-        facts.append(
-            ", ".join(model.languages[:4])
-            + (f" and {len(model.languages) - 4} more" if len(model.languages) > 4 else "")
-        )
-    return facts
+    return [*facts, _languages(model.languages)]
+
+
+def _languages(codes: Sequence[str]) -> str:
+    if "multilingual" in codes:
+        return "many languages"
+    more = f" and {count(len(codes) - 4, 'more language')}" if len(codes) > 4 else ""
+    return ", ".join(codes[:4]) + more
 
 
 def _actions(view: ModelView) -> None:
@@ -98,14 +100,12 @@ def _actions(view: ModelView) -> None:
             )
         if view.installed and not view.active and model.role == "chat":
             st.button(
-                "Answer with this model", key=f"use-{model.id}", icon=":material/swap_horiz:", on_click=_use, args=(model,)
-            )  # fmt: skip
+                "Use this model", key=f"use-{model.id}", icon=":material/swap_horiz:", on_click=_use, args=(model,)
+            )
         if view.installed and not view.active:
             st.button("Remove", key=f"remove-{model.id}", icon=":material/delete:", on_click=_ask, args=(model.id,))
     if not view.installed and not model.fetchable:
-        st.caption(
-            "Its hash is not known, so Groundwork does not fetch it. Put its folder into the model store to use it."
-        )
+        st.caption("Groundwork cannot verify this one, so it does not fetch it. Put its folder into the model store.")
 
 
 def _download(download: Download) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 
 import streamlit as st
 
@@ -30,32 +31,40 @@ def selector(info: ConversationInfo | None, user: User, *, busy: bool) -> None:
     """The selector above the question; what it says is stored with the conversation."""
     chat = state.chat()
     chosen = (info.collection_id, info.document_id) if info else (chat.collection_id, chat.document_id)
-    choices = _choices(user)
-    index = next((n for n, c in enumerate(choices) if (c.collection_id, c.document_id) == chosen), 0)
+    offered = choices(user)
+    index = next((n for n, c in enumerate(offered) if (c.collection_id, c.document_id) == chosen), 0)
     st.selectbox(
         "Documents to ask",
-        choices,
+        offered,
         index=index,
         format_func=lambda choice: choice.label,
         key=f"{KEY}-{info.id if info else 'new'}",
         label_visibility="collapsed",
         icon=":material/library_books:",
         disabled=busy,
-        width=340,
         on_change=_choose,
         args=(info.id if info else None, user),
     )
 
 
-def _choices(user: User) -> list[Choice]:
+def choices(user: User) -> list[Choice]:
+    """All documents, then collections, then single documents."""
     services = state.services()
     collections = services.documents.list_collections(owner_id=user.id)
     titles = services.library.titles(owner_id=user.id)
-    return [
-        ALL,
-        *(Choice(f"Collection: {c.name} ({c.documents})", collection_id=c.id) for c in collections),
-        *(Choice(title, document_id=id) for id, title in titles),
-    ]
+    found = [Choice(f"Collection: {c.name} ({c.documents})", collection_id=c.id) for c in collections]
+    return _distinct([ALL, *found, *(Choice(title, document_id=id) for id, title in titles)])
+
+
+def _distinct(offered: list[Choice]) -> list[Choice]:
+    """The browser sends back labels: two of the same would be one choice."""
+    seen: Counter[str] = Counter()
+    named = []
+    for choice in offered:
+        seen[choice.label] += 1
+        again = seen[choice.label]
+        named.append(replace(choice, label=f"{choice.label} ({again})") if again > 1 else choice)
+    return named
 
 
 @attempt

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import streamlit as st
 
@@ -11,6 +11,8 @@ from core import services as composition
 from core.chat.turns import LiveTurn
 from core.library import DocumentFilter
 from core.services import Services
+
+Kind = TypeVar("Kind")
 
 CONVERSATION = "c"
 SOURCE = "source"
@@ -24,6 +26,7 @@ class ChatState:
     collection_id: str | None = None
     document_id: str | None = None
     shown: int = 30  # conversations in the list
+    drawn: int = 0  # messages that the last complete run of the page drew
     editing: int | None = None  # the question that is being edited
     rating: int | None = None  # the answer whose thumbs-down is being explained
     expanded: int | None = None  # the answer whose passages are shown from the start
@@ -109,7 +112,7 @@ def models() -> ModelsState:
 
 
 def conversation() -> str | None:
-    """The conversation that is open. A reload loses the state and a page switch the query: each is kept in the other."""
+    """The open conversation. A reload loses the state and a page switch the query: each is kept in the other."""
     state = chat()
     named = st.query_params.get(CONVERSATION)
     if named:
@@ -120,7 +123,7 @@ def conversation() -> str | None:
 def open_conversation(conversation_id: str | None) -> None:
     """Go to a conversation, or with None to a new one; what was being done in the old one is dropped."""
     kept = chat()
-    fresh = ChatState(conversation_id=conversation_id, shown=kept.shown)
+    fresh = ChatState(conversation_id=conversation_id, shown=kept.shown, drawn=kept.drawn)
     if conversation_id is None:
         fresh.collection_id, fresh.document_id = kept.collection_id, kept.document_id
     st.session_state["page:chat"] = fresh
@@ -129,7 +132,8 @@ def open_conversation(conversation_id: str | None) -> None:
 
 def write_address() -> None:
     """Make the address of the page name the open conversation, and nothing else."""
-    wanted = {CONVERSATION: chat().conversation_id} if chat().conversation_id else {}
+    open_id = chat().conversation_id
+    wanted = {CONVERSATION: open_id} if open_id else {}
     if st.query_params.to_dict() != wanted:
         st.query_params.from_dict(wanted)
 
@@ -156,8 +160,9 @@ def breathe() -> None:
     st.session_state.get("page:app")
 
 
-def _remembered(name: str, kind: type[Any]) -> Any:
+def _remembered(name: str, kind: type[Kind]) -> Kind:
     key = f"page:{name}"
     if key not in st.session_state:
         st.session_state[key] = kind()
-    return st.session_state[key]
+    found: Kind = st.session_state[key]
+    return found

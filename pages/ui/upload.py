@@ -21,21 +21,22 @@ NO_HOME = "No collection"
 def form(collections: Sequence[Collection], user: User) -> None:
     """The drop zone; files are taken in as soon as they have arrived."""
     key = f"files-{state.documents().uploads}"
-    st.selectbox(
-        "Put new documents into",
-        [NO_HOME, *(collection.name for collection in collections)],
-        key=HOME,
-        accept_new_options=True,
-        help="Choose a collection, or type the name of a new one.",
-    )
-    st.file_uploader(
-        "Drop files here",
+    files, home = st.columns([3, 1])
+    files.file_uploader(
+        "Add files: PDF, Word, Markdown, plain text or HTML",
         accept_multiple_files=True,
         key=key,
-        help="PDF, Word (DOCX), Markdown, plain text and HTML. What a file is, is judged by its content.",
         on_change=_take_in,
         args=(key, user),
     )
+    home.selectbox(
+        "Put them into",
+        [NO_HOME, *(collection.name for collection in collections)],
+        key=HOME,
+        accept_new_options=True,
+        help="Choose a collection, or type the name of a new one. It holds for the files that you add next.",
+    )
+    home.button("Manage collections", key="manage-collections", type="tertiary", on_click=_manage)
     results()
 
 
@@ -71,6 +72,10 @@ def _take_in(key: str, user: User) -> None:
     if found:
         remembered.results = tuple(found)
         remembered.uploads += 1
+
+
+def _manage() -> None:
+    state.documents().managing = True
 
 
 def _dismiss() -> None:

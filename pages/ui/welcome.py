@@ -38,15 +38,20 @@ def _first_visit(user: User) -> None:
         "Everything stays on this machine."
     )
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.button(
-            "Load three sample documents",
-            key="load-samples",
-            type="primary",
-            icon=":material/auto_stories:",
-            on_click=_load,
-            args=(user,),
-        )
+        load_button(user)
         st.page_link("documents.py", label="Add your own documents", icon=":material/upload_file:")
+
+
+def load_button(user: User) -> None:
+    """Loads the sample documents."""
+    st.button(
+        "Load three sample documents",
+        key="load-samples",
+        type="primary",
+        icon=":material/auto_stories:",
+        on_click=_load,
+        args=(user,),
+    )
 
 
 def _stock(counts: DocumentCounts) -> str:
