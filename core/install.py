@@ -73,7 +73,7 @@ def install(venv: Path, dev: bool) -> None:
     if not has_torch(python):
         say_and_install_torch(venv, python)
     name = "requirements-dev.txt" if dev else "requirements.txt"
-    print(f"Installing the packages of {name}; about 0.5 GB to download the first time", flush=True)
+    print(f"Installing the packages of {name}; about 0.3 GB to download the first time", flush=True)
     pip(venv, ["install", "-r", str(ROOT / name)])
 
 

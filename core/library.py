@@ -66,7 +66,7 @@ class Library:
             failed=rows.get(DocumentStatus.failed.value, 0),
         )
 
-    def titles(self, *, owner_id: str, limit: int = 1000) -> list[tuple[str, str]]:
+    def titles(self, *, owner_id: str, limit: int = 500) -> list[tuple[str, str]]:
         """Id and title of the newest documents that questions can find, in the order of their titles."""
         query = (
             select(DocumentRow.id, DocumentRow.title, DocumentRow.name)

@@ -9,7 +9,7 @@ from pages.ui import asking, citations, conversations, frame, live, message, sta
 
 
 def draw(user: User) -> None:
-    services, conversation_id = state.services(), state.conversation()
+    services, conversation_id, chat = state.services(), state.conversation(), state.chat()
     state.take_source()
     info = find(conversation_id, user)
     turn = services.turns.active(info.id) if info else None  # before the thread: a turn stores its end, then ends
@@ -21,12 +21,15 @@ def draw(user: User) -> None:
     if not thread:
         with st.container(key="welcome"):
             welcome.draw(user)
-    for entry in thread:
+    if len(thread) > chat.shown:
+        st.button("Show earlier messages", key="earlier", type="tertiary", on_click=message.show_earlier)
+    shown = thread[-chat.shown :]
+    for entry in shown:
         if turn is None or entry.id != turn.message_id:
             message.draw(entry, user, busy=turn is not None)
     if turn is not None:
-        live.follow(turn, below=state.chat().drawn - len(thread))
-    state.chat().drawn = len(thread)
+        live.follow(turn, below=chat.drawn - len(shown))
+    chat.drawn = len(shown)
 
 
 def find(conversation_id: str | None, user: User) -> ConversationInfo | None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.ui import conversations, frame, jobs, status
+from pages.ui import conversations, frame, jobs, state, status
 
 LOGO = str(Path(__file__).parent / "ui" / "logo.svg")
 
@@ -48,6 +48,8 @@ models = st.Page(
     help="Download models and choose the one that answers.",
 )
 current = st.navigation([chat, documents, prompts, feedback, models])
+if destination := state.take_destination():
+    st.switch_page(destination)
 with st.sidebar, frame.errors():
     with frame.slot():
         status.model()

@@ -72,3 +72,7 @@ def add_text(live: Services) -> Callable[..., str]:
         return added.document_id
 
     return add
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--pictures", action="store_true", help="write the README's pictures into docs/pictures")

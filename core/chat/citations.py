@@ -11,7 +11,8 @@ from core.types import Citation, Passage
 
 MARKER = re.compile(r"\s*[\[【]\s*(?:passages?\s*)?(\d{1,2}(?:\s*[,;&]\s*\d{1,2})*)\s*[\]】]", re.IGNORECASE)
 SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]]*(?:\s*\[[\d,; ]+\])*(?=\s|$)|[。！？]+|\n+")
-ABBREVIATION = re.compile(r"(?:\b[A-Za-z]|\b(?:Mr|Mrs|Ms|Dr|St|No|Nr|vs|etc|Inc|Ltd|Jr|Sr|Prof|approx|Fig|Art))\.$")
+# What a full stop ends without ending a sentence: an abbreviation, an initial, the number of a list's item.
+ABBREVIATION = re.compile(r"(?:^\s*\d{1,3}|\b[A-Za-z]|\b(?:Mr|Mrs|Ms|Dr|St|No|Nr|vs|etc|Inc|Ltd|Jr|Sr|Prof|approx|Fig|Art))\.$")
 WORD = re.compile(r"\d[\d.,]*\d|[^\W_]+", re.UNICODE)
 UNSPACED = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 PUNCTUATION = re.compile(r"[\s.!?…。！？:;,]*$")

@@ -17,7 +17,7 @@ from pages.ui.figures import count
 from pages.ui.frame import attempt, errors
 from pages.ui.markdown import lines, marked, plain
 
-AROUND = 1500  # characters of the text that are shown on each side of a quotation
+BEFORE, AFTER = 300, 1500  # characters that are shown around a quotation: it must be seen without scrolling
 GONE = "This document was deleted."
 
 
@@ -69,7 +69,7 @@ def draw_open(thread: Sequence[MessageView], user: User) -> None:
         _close()
         return
     title = plain(found[0].document_title)
-    dialog = st.dialog(f"Source {chosen[1]}: {title}", width="large", on_dismiss=_close)(_source)
+    dialog = st.dialog(f"Source {chosen[1]}: {title}", width="medium", on_dismiss=_close)(_source)
     dialog(found, user)
 
 
@@ -107,8 +107,8 @@ def _facts(found: list[Citation], text: DocumentText, page: Page | None) -> list
 def surroundings(found: Sequence[Citation], text: DocumentText, page: Page | None) -> str:
     """The words around the quotations, no further than their page, with the quotations marked."""
     first, last = (page.start, page.end) if page else (0, len(text.text))
-    low = max(first, min(citation.start for citation in found) - AROUND)
-    high = min(last, max(citation.end for citation in found) + AROUND)
+    low = max(first, min(citation.start for citation in found) - BEFORE)
+    high = min(last, max(citation.end for citation in found) + AFTER)
     before, after = "… " if low > first else "", " …" if high < last else ""
     shift = len(before) - low
     spans = [(citation.start + shift, citation.end + shift) for citation in found]

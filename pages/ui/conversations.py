@@ -44,15 +44,15 @@ def sidebar(user: User) -> None:
 def _list(user: User, search: str) -> None:
     chat = state.chat()
     found = state.services().conversations.list_conversations(
-        owner_id=user.id, search=search, limit=chat.shown + 1
+        owner_id=user.id, search=search, limit=chat.listed + 1
     )  # fmt: skip
     if not found:
         st.caption("Nothing found." if search else "Your conversations will be listed here.")
     current = state.conversation()
     with st.container(gap=None, key="conversations"):
-        for entry in found[: chat.shown]:
+        for entry in found[: chat.listed]:
             _row(entry, user, current=entry.id == current)
-    if len(found) > chat.shown:
+    if len(found) > chat.listed:
         st.button("Show more", key="more", type="tertiary", on_click=_more)
 
 
@@ -190,4 +190,4 @@ def _rename(conversation_id: str, user: User) -> None:
 
 
 def _more() -> None:
-    state.chat().shown += MORE
+    state.chat().listed += MORE

@@ -175,4 +175,5 @@ def _ask(document_id: str) -> None:
     _close()
     state.open_conversation(None)
     state.chat().collection_id, state.chat().document_id = None, document_id
-    st.switch_page("chat.py")
+    state.app().destination = "chat.py"
+    st.rerun()

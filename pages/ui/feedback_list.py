@@ -97,7 +97,7 @@ def _open(entry: FeedbackEntry, user: User) -> None:
     state.services().conversations.show_branch(entry.conversation_id, entry.message_id, owner_id=user.id)
     state.open_conversation(entry.conversation_id)
     state.chat().expanded = entry.message_id
-    st.switch_page("chat.py", query_params={state.CONVERSATION: entry.conversation_id})
+    state.app().destination = "chat.py"
 
 
 @attempt

@@ -54,6 +54,11 @@ def draw(message: MessageView, user: User, *, busy: bool) -> None:
         _details(message, user)
 
 
+def show_earlier() -> None:
+    """Show thirty messages more."""
+    state.chat().shown += 30
+
+
 def searched_for(query: str) -> None:
     """The query that a follow-up was rewritten into."""
     if query:

@@ -25,7 +25,8 @@ class ChatState:
     conversation_id: str | None = None
     collection_id: str | None = None
     document_id: str | None = None
-    shown: int = 30  # conversations in the list
+    listed: int = 20  # conversations in the list
+    shown: int = 30  # messages of the conversation, from its end
     drawn: int = 0  # messages that the last complete run of the page drew
     editing: int | None = None  # the question that is being edited
     rating: int | None = None  # the answer whose thumbs-down is being explained
@@ -80,10 +81,11 @@ class ModelsState:
 
 @dataclass
 class AppState:
-    """What every page shares: sentences to show at the next run, and whether a timed part ran at the last one."""
+    """What every page shares: sentences to show at the next run, and the page to go to then."""
 
     problems: list[str] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
+    destination: str = ""
 
 
 def services() -> Services:
@@ -123,7 +125,7 @@ def conversation() -> str | None:
 def open_conversation(conversation_id: str | None) -> None:
     """Go to a conversation, or with None to a new one; what was being done in the old one is dropped."""
     kept = chat()
-    fresh = ChatState(conversation_id=conversation_id, shown=kept.shown, drawn=kept.drawn)
+    fresh = ChatState(conversation_id=conversation_id, listed=kept.listed, drawn=kept.drawn)
     if conversation_id is None:
         fresh.collection_id, fresh.document_id = kept.collection_id, kept.document_id
     st.session_state["page:chat"] = fresh
@@ -136,6 +138,12 @@ def write_address() -> None:
     wanted = {CONVERSATION: open_id} if open_id else {}
     if st.query_params.to_dict() != wanted:
         st.query_params.from_dict(wanted)
+
+
+def take_destination() -> str:
+    """The page that a callback wants to go to; callbacks run before the router knows its pages."""
+    wanted, app().destination = app().destination, ""
+    return wanted
 
 
 def take_source() -> None:

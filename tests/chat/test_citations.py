@@ -91,6 +91,11 @@ def test_lists_keep_their_lines() -> None:
     assert text == "- The crisis began in October 1973 [1]\n- The game was played in Santa Clara [2]\n"
 
 
+def test_numbered_lists_keep_their_numbers() -> None:
+    text, _ = cited("1. The crisis began in October 1973\n2. The game was played in Santa Clara.")
+    assert text == "1. The crisis began in October 1973 [1]\n2. The game was played in Santa Clara [2]."
+
+
 def test_no_passages_means_no_citations() -> None:
     assert cite("Anything [1].", [], "q") == ("Anything.", ())
 

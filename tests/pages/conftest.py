@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from core.chat.conversations import MessageView
@@ -21,6 +22,12 @@ Open = Callable[..., AppTest]
 Ask = Callable[..., list[MessageView]]
 
 
+@pytest.fixture(autouse=True)
+def _no_component_scan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AppTest looks through every installed package for components, each time: half a second for nothing."""
+    monkeypatch.setattr(manifest_scanner, "scan_component_manifests", list)
+
+
 @pytest.fixture
 def visit(live: Services) -> Open:
     """Opens a page in a new browser tab, so to say; `query` is what stands behind the ? of the address."""
@@ -29,9 +36,9 @@ def visit(live: Services) -> Open:
         at = AppTest.from_file(ROUTER, default_timeout=30)
         for key, content in query.items():
             at.query_params[key] = content
-        at.run()
         if name != "chat.py":
-            at.switch_page(name).run()
+            at.switch_page(name)
+        at.run()
         assert not at.exception
         return at
 

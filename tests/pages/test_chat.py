@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from core.errors import Cancelled, NotFound
 from core.feedback import REASONS
@@ -79,7 +78,9 @@ def test_a_question_is_answered_with_its_source(visit: Open, live: Services, add
     assert at.chat_message[0].text[0].value == QUESTION
     thread = live.conversations.thread(conversation_of(live), owner_id=ME)
     assert thread[1].content == ANSWER
-    assert f"[:blue-badge[1]](?c={conversation_of(live)}&source={thread[1].id}-1)" in at.chat_message[1].markdown[0].value
+    assert (
+        f"[:blue-badge[1]](?c={conversation_of(live)}&source={thread[1].id}-1)" in at.chat_message[1].markdown[0].value
+    )
     assert at.button(key=f"source-{thread[1].id}-1").label == "1 · manual.md"
     assert at.query_params["c"] == conversation_of(live)
 
@@ -367,3 +368,14 @@ def test_documents_of_the_same_title_can_be_told_apart(visit: Open, live: Servic
     at.chat_input(key="question").set_value("Which text number is it?").run()
     found = live.conversations.get(conversation_of(live), owner_id=ME)
     assert found.document_id == choices(live.accounts.who())[3].document_id
+
+
+def test_a_long_conversation_shows_its_end_first(visit: Open, live: Services, ask: Ask) -> None:
+    ask()
+    for number in range(16):
+        ask(f"How long is warranty number {number}?", conversation_of(live))
+    at = fine(visit(c=conversation_of(live)))
+    assert len(at.chat_message) == 30
+    at.button(key="earlier").click().run()
+    assert len(at.chat_message) == 34
+    assert at.chat_message[0].text[0].value == QUESTION

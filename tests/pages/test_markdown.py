@@ -100,7 +100,7 @@ def test_names_and_document_text_are_only_text(payload: str) -> None:
 
 
 def test_every_character_of_a_name_is_shown() -> None:
-    name = "1. my_file [x] <b> *a* 50% #1 a|b ~c~ $d$ :red[e] `f` &amp; !g (h) \\ -i- =j= \"k\".pdf"
+    name = '1. my_file [x] <b> *a* 50% #1 a|b ~c~ $d$ :red[e] `f` &amp; !g (h) \\ -i- =j= "k".pdf'
     shown = "".join(token.content for token in tokens(plain(name)) if token.type == "text")
     assert shown.replace("\u2060", "") == name
 
@@ -140,7 +140,9 @@ def test_markers_lead_to_their_source_and_others_stay_text() -> None:
 
 
 def test_links_show_their_whole_address_and_images_are_dropped() -> None:
-    shown = "".join(t.content for t in tokens(answer("[Bank](https://canary.invalid/a?b=1) ![pic](https://x.invalid/p)")))
+    shown = "".join(
+        t.content for t in tokens(answer("[Bank](https://canary.invalid/a?b=1) ![pic](https://x.invalid/p)"))
+    )
     assert "Bank (https://canary.invalid/a?b=1) pic" in shown
     assert "x.invalid" not in shown
     address = re.search(r"https://[^\s)]+", shown)

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from core.errors import ModelUnavailable
+from core.models import fetch as fetching
+from core.models.catalog import CatalogModel, find
+from core.models.client import ModelStatus, ServerStatus
+from core.services import Services
+from tests.pages.conftest import Open, fine, said
+from tests.small import SmallClient
+
+PAGE = "models.py"
+SMALL, DEFAULT = "smollm2-135m-instruct-q4_1", "qwen2.5-coder-1.5b-instruct-q4_k_m"
+
+
+def install(live: Services, model_id: str) -> CatalogModel:
+    """Sparse files of the right size: what the page looks at."""
+    model = find(model_id)
+    for file in model.files:
+        path = live.settings.model_store / file.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as out:
+            out.truncate(file.bytes)
+    return model
+
+
+def test_nothing_installed_is_said_and_every_model_is_described(visit: Open, live: Services) -> None:
+    at = fine(visit(PAGE))
+    assert "not downloaded yet" in at.warning[0].value
+    for view in live.models.list_models():
+        assert view.model.title in said(at)
+        assert view.model.licence in said(at)
+    assert at.button(key=f"fetch-{DEFAULT}").label == "Download 1.1 GB"
+
+
+def test_a_ready_model_is_said_to_be_ready(visit: Open, live: Services) -> None:
+    for model_id in (DEFAULT, live.settings.embedding_model):
+        install(live, model_id)
+    at = fine(visit(PAGE))
+    assert "The model is ready" in at.success[0].value
+    assert "In use" in said(at)
+
+
+def test_another_model_is_chosen(visit: Open, live: Services, client: SmallClient) -> None:
+    for model_id in (SMALL, DEFAULT, live.settings.embedding_model):
+        install(live, model_id)
+    at = visit(PAGE)
+    at.button(key=f"use-{SMALL}").click().run()
+    fine(at)
+    assert live.models.active_id() == SMALL
+    assert client.loaded == SMALL
+
+
+def test_a_model_that_is_being_loaded_says_so(visit: Open, live: Services, client: SmallClient) -> None:
+    for model_id in (SMALL, DEFAULT, live.settings.embedding_model):
+        install(live, model_id)
+    live.models.activate(SMALL)
+    loading = ServerStatus("ok", ModelStatus(DEFAULT, "ok", loading=SMALL), ModelStatus("words", "ok"))
+    client.status = lambda: loading  # type: ignore[method-assign]
+    at = fine(visit(PAGE))
+    assert f"{SMALL} is being loaded; {DEFAULT} answers until then." in said(at)
+    assert "Being loaded" in said(at)
+
+
+@pytest.mark.parametrize(
+    ("status", "sentence"),
+    [
+        (ServerStatus("down", ModelStatus("", "down"), ModelStatus("", "down")), "The model is starting"),
+        (ServerStatus("loading", ModelStatus("a", "loading"), ModelStatus("b", "ok")), "The model is being loaded"),
+        (ServerStatus("error", ModelStatus("a", "error", "Too little memory."), ModelStatus("b", "ok")), "Too little"),
+    ],
+)
+def test_the_sidebar_of_every_page_says_what_is_wrong_with_the_model(
+    visit: Open, live: Services, client: SmallClient, status: ServerStatus, sentence: str
+) -> None:
+    for model_id in (DEFAULT, live.settings.embedding_model):
+        install(live, model_id)
+    client.status = lambda: status  # type: ignore[method-assign]
+    at = fine(visit("documents.py"))
+    assert any(sentence in box.value for box in [*at.sidebar.info, *at.sidebar.warning])
+
+
+def test_a_model_is_removed_only_after_a_question(visit: Open, live: Services) -> None:
+    install(live, SMALL)
+    at = visit(PAGE)
+    at.button(key=f"remove-{SMALL}").click().run()
+    assert (live.settings.model_store / f"{SMALL}.gguf").exists()
+    at.button(key="remove-cancelled").click().run()
+    at.button(key=f"remove-{SMALL}").click().run()
+    at.button(key="remove-confirmed").click().run()
+    fine(at)
+    assert not (live.settings.model_store / f"{SMALL}.gguf").exists()
+
+
+def test_the_model_in_use_cannot_be_removed(visit: Open, live: Services) -> None:
+    install(live, DEFAULT)
+    at = visit(PAGE)
+    assert f"remove-{DEFAULT}" not in [b.key for b in at.button]
+
+
+@pytest.fixture
+def slow_source(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """A source that sends half of a model and waits; when it is let go it cannot be reached any more."""
+    let_go = threading.Event()
+
+    def download(model: CatalogModel, _source: object, _partial: object, progress: Callable, cancel: threading.Event):
+        progress(fetching.Progress(model.bytes // 2, model.bytes, "test", "downloading"))
+        while not let_go.wait(0.02):
+            fetching.raise_if_cancelled(cancel)
+        raise ModelUnavailable("The hub cannot be reached.")
+
+    monkeypatch.setattr(fetching, "_download", download)
+    return let_go
+
+
+def test_a_download_shows_its_progress_and_can_be_paused(
+    visit: Open, live: Services, slow_source: threading.Event
+) -> None:
+    at = visit(PAGE)
+    at.button(key=f"fetch-{SMALL}").click().run()
+    for _ in range(100):
+        if live.models.list_models() and at.progress and "Downloading" in at.progress[0].text:
+            break
+        at.run()
+    assert at.progress[0].text == "Downloading: 49.2 MB of 98.4 MB"
+    at.button(key=f"pause-{SMALL}").click().run()
+    while live.models.downloading():
+        pass
+    at.run()
+    assert "Paused. What was downloaded is kept." in said(at)
+    assert at.button(key=f"fetch-{SMALL}").label == "Go on downloading"
+
+
+def test_a_download_that_fails_says_why(visit: Open, live: Services, slow_source: threading.Event) -> None:
+    at = visit(PAGE)
+    slow_source.set()
+    at.button(key=f"fetch-{SMALL}").click().run()
+    while live.models.downloading():
+        pass
+    at.run()
+    assert "cannot be reached" in said(at) or "could not" in said(at)
