@@ -12,7 +12,9 @@ from core.types import Citation, Passage
 MARKER = re.compile(r"\s*[\[【]\s*(?:passages?\s*)?(\d{1,2}(?:\s*[,;&]\s*\d{1,2})*)\s*[\]】]", re.IGNORECASE)
 SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]]*(?:\s*\[[\d,; ]+\])*(?=\s|$)|[。！？]+|\n+")
 # What a full stop ends without ending a sentence: an abbreviation, an initial, the number of a list's item.
-ABBREVIATION = re.compile(r"(?:^\s*\d{1,3}|\b[A-Za-z]|\b(?:Mr|Mrs|Ms|Dr|St|No|Nr|vs|etc|Inc|Ltd|Jr|Sr|Prof|approx|Fig|Art))\.$")
+ABBREVIATION = re.compile(
+    r"(?:^\s*\d{1,3}|\b[A-Za-z]|\b(?:Mr|Mrs|Ms|Dr|St|No|Nr|vs|etc|Inc|Ltd|Jr|Sr|Prof|approx|Fig|Art))\.$"
+)
 WORD = re.compile(r"\d[\d.,]*\d|[^\W_]+", re.UNICODE)
 UNSPACED = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 PUNCTUATION = re.compile(r"[\s.!?…。！？:;,]*$")
@@ -29,6 +31,11 @@ ABSTAINS = re.compile(
     r"(?:find|found|mentioned|provided|specified|stated|contain|hold|say|mention|provide|specify)",
     re.IGNORECASE,
 )
+
+# A line of a page that goes on in the next one: long, not ended, and not followed by a list, a table or a blank line.
+FULL_LINE = 45
+TERMINAL = re.compile(r"[.!?…:;|。！？]$")
+CONTINUES = re.compile(r"[ \t]*\n[ \t]*(?![-*•|#\n]|\d{1,3}[.)]\s)\S")
 
 SUPPORTED = 0.5  # share of a claim's words that a quote must hold to be cited without the model having said so
 BETTER = 0.3  # how much more another passage must hold before the model's own marker is replaced
@@ -140,10 +147,24 @@ def _best(
 
 
 def _windows(text: str) -> Iterator[tuple[int, int]]:
-    found = list(sentences(text))
+    found = list(_unwrapped(text))
     yield from found
     for (start, _), (_, end) in pairwise(found):
         yield start, end
+
+
+def _unwrapped(text: str) -> Iterator[tuple[int, int]]:
+    """The sentences of a passage, put together again where only the width of its page broke the line."""
+    start: int | None = None
+    for begin, end in sentences(text):
+        start = begin if start is None else start
+        line = text[text.rfind("\n", 0, end) + 1 : end]
+        wrapped = len(line) >= FULL_LINE and not TERMINAL.search(line) and CONTINUES.match(text, end)
+        if not wrapped:
+            yield start, end
+            start = None
+    if start is not None:
+        yield start, len(text.rstrip())
 
 
 def _mark(sentence: str, numbers: Sequence[int]) -> str:

@@ -96,6 +96,14 @@ def test_numbered_lists_keep_their_numbers() -> None:
     assert text == "1. The crisis began in October 1973 [1]\n2. The game was played in Santa Clara [2]."
 
 
+def test_a_quotation_goes_on_over_the_line_break_of_a_page() -> None:
+    text = "Run lintian on it. The lintian command runs many test scripts to check for many common packaging\nerrors. 1\n$ lintian\n"
+    _, citations = cite(
+        "It checks for many common packaging errors with test scripts.", [passage(text)], "What does lintian do?"
+    )
+    assert citations[0].quote.endswith("common packaging\nerrors.")
+
+
 def test_no_passages_means_no_citations() -> None:
     assert cite("Anything [1].", [], "q") == ("Anything.", ())
 
