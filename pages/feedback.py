@@ -13,7 +13,7 @@ def draw(user: User) -> None:
         st.info("No answer was rated yet. The thumbs are under each answer.", icon=":material/thumbs_up_down:")
         st.page_link("chat.py", label="Open the chat", icon=":material/forum:")
         return
-    with st.grid(3, min_column_width=110):
+    with st.grid(3, min_column_width=90):
         st.metric("Helpful", counts.up, border=True)
         st.metric("Not helpful", counts.down, border=True)
         st.metric("To review", counts.open, border=True)

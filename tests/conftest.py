@@ -25,7 +25,8 @@ def _no_foreign_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(data=tmp_path / "data", passages=3)
+    # The store is named, so that no GROUNDWORK_MODELS lets a test write into somebody's real models.
+    return Settings(data=tmp_path / "data", models=tmp_path / "data" / "models", passages=3)
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ def test_a_bad_value_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_the_environment_chooses_the_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("GROUNDWORK_MODELS", raising=False)
     monkeypatch.setenv("GROUNDWORK_DATA", str(tmp_path / "a"))
     assert load().database == tmp_path / "a" / "app.db"
     assert load().model_store == tmp_path / "a" / "models"

@@ -37,7 +37,7 @@ def _row(collection: Collection, user: User) -> None:
     key = f"collection-{collection.id}"
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.text_input(
-            f"{count(collection.documents, 'document')}",
+            f"{plain(collection.name)} · {count(collection.documents, 'document')}",
             collection.name,
             key=key,
             max_chars=LONGEST_NAME,

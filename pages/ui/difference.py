@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.prompts import word_difference
-from pages.ui.markdown import BLANK, words
+from pages.ui.markdown import BLANK, at_start, words
 
 LEGEND = ":green-background[**+added+**]  :red-background[~~−removed−~~]"
 
@@ -18,7 +18,7 @@ def markdown(old: str, new: str) -> str:
             shown[-1] += _piece(kind, piece)
             if kind != "same" and not piece and number < text.count("\n"):
                 shown[-1] += _piece(kind, "¶")
-    return "  \n".join(line if line.strip() else BLANK for line in shown)
+    return "  \n".join(at_start(line.strip()) or BLANK for line in shown)
 
 
 def _piece(kind: str, text: str) -> str:

@@ -86,9 +86,6 @@ def _receipt(document: DocumentInfo) -> None:
     st.table(facts, border="horizontal", width="content", alt="What was read from the document")
     for warning in receipt.get("warnings", ()):
         st.warning(plain(str(warning)), icon=":material/warning:")
-    if empty := receipt.get("empty_pages"):
-        shown = ", ".join(str(number) for number in empty[:20])
-        st.warning(f"{count(len(empty), 'page')} without text: {shown}", icon=":material/warning:")
 
 
 def _homes(document: DocumentInfo, collections: Sequence[Collection], user: User) -> None:
@@ -116,7 +113,8 @@ def _text(document: DocumentInfo, user: User) -> None:
     number = st.pagination(len(spans), key=f"{PAGE}-{document.id}") if len(spans) > 1 else 1
     start, end = spans[number - 1]
     with st.container(border=True):
-        st.markdown(lines(text.text[start:end]) or "This page holds no text.")
+        shown = text.text[start:end]
+        st.markdown(lines(shown) if shown.strip() else "*This page holds no text.*")
 
 
 def _confirm(document_ids: tuple[str, ...], user: User) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import streamlit as st
 
@@ -15,9 +16,9 @@ from pages.ui.markdown import answer, plain
 
 THUMB, STATE, REASON, SEARCH, NUMBER = "fb-thumb", "fb-state", "fb-reason", "fb-search", "fb-page"
 PAGE = 10
-THUMBS = {"All": None, "Helpful": 1, "Not helpful": 0}
-STATES = {"All": None, "To review": False, "Reviewed": True}
-ANY = "Any reason"
+EVERY, ANY, NO_REASON = "All ratings", "Any state", "Any reason"
+THUMBS = {EVERY: None, "Helpful": 1, "Not helpful": 0}
+STATES = {ANY: None, "To review": False, "Reviewed": True}
 LONGEST_ANSWER = 1200
 
 
@@ -33,16 +34,15 @@ class Filters:
 
 def filters() -> Filters:
     """The row of filters."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        thumb = st.segmented_control("Rating", list(THUMBS), default="All", required=True, key=THUMB, on_change=_first)
-        review = st.segmented_control("State", list(STATES), default="All", required=True, key=STATE, on_change=_first)
+    hidden: dict[str, Any] = {"label_visibility": "collapsed", "on_change": _first}
+    with st.container(horizontal=True, vertical_alignment="center", key="filters"):
+        thumb = st.segmented_control("Rating", list(THUMBS), default=EVERY, required=True, key=THUMB, **hidden)
+        review = st.segmented_control("State", list(STATES), default=ANY, required=True, key=STATE, **hidden)
         reason = st.selectbox(
-            "Reason", [ANY, *REASONS], format_func=lambda r: REASONS.get(r, r), key=REASON, width=240, on_change=_first
+            "Reason", [NO_REASON, *REASONS], format_func=lambda r: REASONS.get(r, r), key=REASON, width=240, **hidden
         )
-        search = st.text_input(
-            "Search", key=SEARCH, placeholder="Question, answer or comment", type="search", width=280, on_change=_first
-        )
-    return Filters(THUMBS[thumb or "All"], STATES[review or "All"], None if reason == ANY else reason, search or "")
+        search = st.text_input("Search", key=SEARCH, placeholder="Search", type="search", width=240, **hidden)
+    return Filters(THUMBS[thumb or EVERY], STATES[review or ANY], None if reason == NO_REASON else reason, search or "")
 
 
 def draw(entries: list[FeedbackEntry], user: User) -> None:

@@ -47,7 +47,7 @@ DEEPEST = 4
 
 def plain(text: str) -> str:
     """One line for labels, captions and messages: exactly these characters, and no Markdown."""
-    return _at_start(_escape(" ".join(visible(text).split())))
+    return at_start(_escape(" ".join(visible(text).split())))
 
 
 def words(text: str) -> str:
@@ -57,7 +57,7 @@ def words(text: str) -> str:
 
 def lines(text: str) -> str:
     """A text with its line ends for `st.markdown`: exactly these characters, and no Markdown."""
-    return "  \n".join(_at_start(_escape(line.strip())) or BLANK for line in visible(text).split("\n"))
+    return "  \n".join(at_start(_escape(line.strip())) or BLANK for line in visible(text).split("\n"))
 
 
 def marked(text: str, spans: Sequence[tuple[int, int]], *, style: str = "orange-background") -> str:
@@ -104,9 +104,9 @@ class _Blocks:
         elif item := ITEM.match(line):
             self._item(item)
         elif quote := QUOTE.match(line):
-            self._put("> " + _at_start(self._inline(quote[1].strip())), "quote")
+            self._put("> " + at_start(self._inline(quote[1].strip())), "quote")
         else:
-            self._put(_at_start(self._inline(line.strip())), "text")
+            self._put(at_start(self._inline(line.strip())), "text")
         return at + 1
 
     def _put(self, line: str, kind: str, *, apart: bool = False) -> None:
@@ -121,7 +121,7 @@ class _Blocks:
         indentation = len(item[1].expandtabs(INDENT))
         self.depths = [depth for depth in self.depths if depth < indentation][: DEEPEST - 1]
         lead = " " * INDENT * len(self.depths) + (f"{item[2]}. " if item[2] else "- ")
-        self._put(lead + _at_start(self._inline(item[3].strip())), "item")
+        self._put(lead + at_start(self._inline(item[3].strip())), "item")
         self.depths.append(indentation)
 
     def _code(self, source: list[str], at: int, opened: str, language: str) -> int:
@@ -186,7 +186,7 @@ def _marked_line(line: str, spans: Sequence[tuple[int, int]], style: str) -> str
             pieces.append(f"{lead}:{style}[**{_escape(visible(quoted.strip()))}**]{tail}")
         position = max(position, end)
     pieces.append(_escape(visible(line[position:])))
-    return _at_start("".join(pieces).strip()) or BLANK
+    return at_start("".join(pieces).strip()) or BLANK
 
 
 def _escape(text: str) -> str:
@@ -194,8 +194,8 @@ def _escape(text: str) -> str:
     return SPECIAL.sub(r"\\\1", text)
 
 
-def _at_start(line: str) -> str:
-    """Keep the first sign of a line from starting a list or underlining a heading."""
+def at_start(line: str) -> str:
+    """A line whose first sign can start no list and underline no heading."""
     return LINE_START.sub(lambda found: found[0] + "\\" if found[0].isdigit() else "\\" + found[0], line)
 
 

@@ -48,7 +48,7 @@ def comparison(versions: Sequence[PromptVersion], purpose_key: str) -> None:
     if texts[old] == texts[new]:
         st.caption("The two texts are the same.")
         return
-    st.caption(difference.LEGEND)
+    st.markdown(difference.LEGEND)
     with st.container(border=True, key="difference"):
         st.markdown(difference.markdown(texts[old], texts[new]))
 

@@ -36,7 +36,7 @@ def test_ratings_are_filtered_and_searched(visit: Open, live: Services, ask: Ask
     assert shown() == 2
     at.segmented_control(key="fb-thumb").set_value("Not helpful").run()
     assert shown() == 1
-    at.segmented_control(key="fb-thumb").set_value("All").run()
+    at.segmented_control(key="fb-thumb").set_value("All ratings").run()
     at.selectbox(key="fb-reason").set_value("wrong").run()
     assert shown() == 1
     at.selectbox(key="fb-reason").set_value("Any reason").run()
@@ -57,7 +57,7 @@ def test_a_rating_is_marked_as_reviewed_and_opened_again(visit: Open, live: Serv
     assert at.button(key=f"review-{entry.id}").label == "Reopen"
     at.segmented_control(key="fb-state").set_value("To review").run()
     assert "No rating matches." in said(at)
-    at.segmented_control(key="fb-state").set_value("All").run()
+    at.segmented_control(key="fb-state").set_value("Any state").run()
     at.button(key=f"review-{entry.id}").click().run()
     assert live.feedback.counts(owner_id=ME).open == 1
 
