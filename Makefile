@@ -12,6 +12,7 @@ GROUNDWORK_DATA ?= $(CURDIR)/data
 GROUNDWORK_MODELS ?= $(GROUNDWORK_DATA)/models
 export VENV GROUNDWORK_PORT GROUNDWORK_DATA GROUNDWORK_MODELS
 
+BENCH_MODEL ?= qwen2.5-coder-1.5b-instruct-q4_k_m
 TEST_MODELS = smollm2-135m-instruct-q4_1 all-minilm-l6-v2
 IN_VENV = "$(VENV)/bin/python"
 
@@ -19,7 +20,7 @@ help:
 	@echo "make run      set everything up and open http://127.0.0.1:$(GROUNDWORK_PORT)"
 	@echo "make test     run the tests; ARGS='-k words' chooses some"
 	@echo "make check    formatting, lint and types"
-	@echo "make bench    measure, as ratios within one run"
+	@echo "make bench    measure the engine, the pages and the answers"
 	@echo "make clean    delete the virtual environment and caches; documents and models stay"
 	@echo
 	@echo "GROUNDWORK_DATA, GROUNDWORK_MODELS, GROUNDWORK_PORT, VENV and PYTHON choose other places."
@@ -48,11 +49,13 @@ check:
 bench:
 	@"$(PYTHON)" core/preflight.py --for test
 	@"$(PYTHON)" -m core.install --dev
-	@$(IN_VENV) -m core.models fetch $(TEST_MODELS)
-	@exec $(IN_VENV) -m pytest tests/bench -o python_files='bench_*.py' -s $(ARGS)
+	@$(IN_VENV) -m core.models fetch "$(BENCH_MODEL)" all-minilm-l6-v2
+	@$(IN_VENV) -m tests.bench.bench_serving --model "$(BENCH_MODEL)"
+	@$(IN_VENV) -m tests.bench.bench_pages --chat-model "$(BENCH_MODEL)"
+	@$(IN_VENV) -m tests.bench.bench_answers --chat-model "$(BENCH_MODEL)"
 
 clean:
 	@if [ -f "$(VENV)/pyvenv.cfg" ]; then rm -rf "$(VENV)"; fi
-	@rm -rf .mypy_cache .ruff_cache .pytest_cache
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -not -path './data/*' -type d -prune -exec rm -rf {} +
 	@echo "Clean. Documents, models and settings are still in $(GROUNDWORK_DATA)."

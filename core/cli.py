@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -14,8 +13,7 @@ from typing import Any
 from core import services
 from core.errors import BadQuestion, GroundworkError, ModelUnavailable
 from core.fsck import Fsck
-from core.models.catalog import CatalogModel, find, is_installed, load_catalog
-from core.models.fetch import Progress, fetch, remove, verify
+from core.models import command
 from core.services import Services
 from core.settings import Settings, load
 from core.types import Cited, Done, Failed, Retrieved, Scope, Token
@@ -50,10 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     ask.set_defaults(run=_ask)
 
     models = commands.add_parser("models", help="list, fetch, verify or remove models")
-    models.add_argument("action", choices=["list", "fetch", "verify", "remove"])
-    models.add_argument("ids", nargs="*", metavar="ID", help="models; for fetch and verify the defaults when left out")
-    models.add_argument("--json", action="store_true")
-    models.set_defaults(run=_models)
+    command.configure(models)
+    models.set_defaults(run=command.run)
 
     fsck = commands.add_parser("fsck", help="compare files, rows, vectors and index with each other")
     fsck.add_argument("--json", action="store_true")
@@ -136,74 +132,6 @@ def wait_until_ready(live: Services, seconds: float = READY_SECONDS) -> None:
             raise ModelUnavailable(error)
         time.sleep(0.2)
     raise ModelUnavailable(f"The model was not ready within {seconds:.0f} s. See the messages above.")
-
-
-# --- models ----------------------------------------------------------------------------------------------
-
-
-def _models(options: argparse.Namespace, settings: Settings) -> int:
-    ids = options.ids or [settings.chat_model, settings.embedding_model]
-    if options.action == "list":
-        return _list_models(settings, options.json)
-    if options.action == "remove":
-        for id in options.ids:
-            remove(find(id), settings.model_store)
-        return 0
-    good = True
-    for model in [find(id) for id in ids]:
-        if options.action == "fetch":
-            good &= _fetch_model(model, settings)
-        else:
-            whole = is_installed(model, settings.model_store) and verify(model, settings.model_store)
-            print(f"{model.id}: {'verified' if whole else 'missing or damaged'}")
-            good &= whole
-    return 0 if good else 1
-
-
-def _list_models(settings: Settings, as_json: bool) -> int:
-    defaults = (settings.chat_model, settings.embedding_model)
-    installed = {model.id: is_installed(model, settings.model_store) for model in load_catalog().values()}
-    if as_json:
-        rows = [
-            {"id": m.id, "role": m.role, "bytes": m.bytes, "licence": m.licence}
-            | {"installed": installed[m.id], "default": m.id in defaults}
-            for m in load_catalog().values()
-        ]
-        print(json.dumps(rows, indent=2))
-        return 0
-    for m in load_catalog().values():
-        mark = "installed" if installed[m.id] else ""
-        print(f"{m.id:42} {m.role:10} {m.bytes / 1e6:8.0f} MB  {m.licence:12} {mark}")
-    return 0
-
-
-def _fetch_model(model: CatalogModel, settings: Settings) -> bool:
-    if is_installed(model, settings.model_store):
-        print(f"{model.id}: installed")
-        return True
-    bar = _bar(model)
-    fetch(model, settings.model_store, progress=bar, cancel=threading.Event())
-    print(f"\r{model.id}: installed and verified".ljust(100))
-    return True
-
-
-def _bar(model: CatalogModel) -> Callable[[Progress], None]:
-    began, drawn = time.monotonic(), 0.0
-
-    def draw(progress: Progress) -> None:
-        nonlocal drawn
-        if time.monotonic() - drawn < 0.2:
-            return
-        drawn = time.monotonic()
-        share = progress.done_bytes / max(1, progress.total_bytes)
-        left = (drawn - began) / share * (1 - share) if share > 0.01 else 0
-        blocks = "█" * int(share * 30)
-        size = f"{progress.done_bytes / 1e6:,.0f} of {progress.total_bytes / 1e6:,.0f} MB"
-        line = f"{model.id} {blocks:30} {size}, {left:.0f} s left ({progress.phase})"
-        sys.stdout.write("\r" + line.ljust(100))
-        sys.stdout.flush()
-
-    return draw
 
 
 # --- fsck ------------------------------------------------------------------------------------------------

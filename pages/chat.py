@@ -5,7 +5,7 @@ import streamlit as st
 from core.chat.conversations import ConversationInfo
 from core.errors import NotFound
 from core.types import User
-from pages.ui import asking, citations, conversations, frame, live, message, state, welcome
+from pages.ui import asking, citations, conversations, frame, live, message, state, status, welcome
 
 
 def draw(user: User) -> None:
@@ -18,6 +18,8 @@ def draw(user: User) -> None:
     citations.draw_open(thread, user)
     conversations.dialogs(user)
     state.write_address()
+    with frame.slot():
+        status.model()
     if not thread:
         with st.container(key="welcome"):
             welcome.draw(user)

@@ -52,7 +52,8 @@ if destination := state.take_destination():
     st.switch_page(destination)
 with st.sidebar, frame.errors():
     with frame.slot():
-        status.model()
+        if current != chat:  # there it stands in the middle of the page
+            status.model()
     with frame.slot():
         if current != documents:
             jobs.strip(user)

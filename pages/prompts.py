@@ -27,7 +27,7 @@ def draw(user: User) -> None:
     opened = next((label for label, tab in tabs.items() if tab.open), "Edit")
     with tabs[opened]:
         if opened == "Edit":
-            prompt_editor.draw(purpose, published, user)
+            prompt_editor.draw(purpose, services.prompts.versions(purpose.name), user)
         elif opened == "Versions":
             moves = services.prompts.publications(purpose.name)
             prompt_versions.table(services.prompts.versions(purpose.name), moves, user)

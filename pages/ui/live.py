@@ -6,7 +6,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.chat.turns import LiveTurn
-from core.types import Reading, Token
+from core.types import Failed, Reading, Token
 from pages.ui import state
 from pages.ui.markdown import answer, plain
 from pages.ui.message import ASSISTANT, searched_for
@@ -27,6 +27,9 @@ def follow(turn: LiveTurn, *, below: int) -> None:
     for _ in range(below):
         st.empty()
     watch(turn, stage, text, searched)
+    state.app().problems += [
+        event.message for event in turn.events if isinstance(event, Failed) and event.code.startswith("storage")
+    ]  # what could not be stored cannot be read again by the next run
     st.rerun()
 
 

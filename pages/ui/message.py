@@ -110,18 +110,15 @@ def _branches(message: MessageView, user: User, *, busy: bool) -> None:
     if len(message.siblings) < 2:
         return
     place = message.siblings.index(message.id)
-    for step, icon, help in (
-        (-1, ":material/chevron_left:", "Previous version"),
-        (1, ":material/chevron_right:", "Next version"),
-    ):
+    for step, icon, word in ((-1, ":material/chevron_left:", "Previous"), (1, ":material/chevron_right:", "Next")):
         target = min(max(place + step, 0), len(message.siblings) - 1)
         if step == 1:
             st.caption(f"{place + 1} / {len(message.siblings)}", width="content")
         st.button(
-            "",
+            word,
             key=f"branch-{message.id}-{step}",
             icon=icon,
-            help=help,
+            icon_position="left" if step < 0 else "right",
             type="tertiary",
             disabled=busy or target == place,
             on_click=_show,

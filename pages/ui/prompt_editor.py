@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from core.errors import BadPrompt
@@ -19,9 +21,9 @@ def key_of(purpose: Purpose) -> str:
     return f"prompt-text-{purpose.name}"
 
 
-def draw(purpose: Purpose, published: PromptVersion, user: User) -> None:
+def draw(purpose: Purpose, versions: Sequence[PromptVersion], user: User) -> None:
     """The editor, the published text in it at first."""
-    key = key_of(purpose)
+    key, published = key_of(purpose), next(version for version in versions if version.published)
     if state.value(key) is None:
         state.put(key, published.text)
     st.text_area(
@@ -40,13 +42,29 @@ def draw(purpose: Purpose, published: PromptVersion, user: User) -> None:
             st.form_submit_button(
                 "Save as new version", key="save-version", type="primary", on_click=_save, args=(purpose, user)
             )
-    st.button("Back to the published text", key="reset-text", type="tertiary", on_click=load, args=(published,))
+    _next_steps(versions[0], published, str(state.value(key) or ""))
 
 
 def load(version: PromptVersion) -> None:
     """Put the text of a version into the editor."""
     state.put(f"prompt-text-{version.prompt}", version.text)
     state.prompts().problem = ""
+
+
+def _next_steps(newest: PromptVersion, published: PromptVersion, text: str) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if text.strip() == newest.text and not newest.published:
+            st.caption(f"This is version {newest.version}. It is not in use yet.", width="content")
+            st.button(
+                f"Publish version {newest.version}", key="publish-newest", on_click=ask_reason, args=(newest.version,)
+            )
+        if text.strip() != published.text:
+            st.button("Back to the published text", key="reset-text", type="tertiary", on_click=load, args=(published,))
+
+
+def ask_reason(version: int) -> None:
+    """Open the question why this version is to be published."""
+    state.prompts().publishing = version
 
 
 def _problem(purpose: Purpose, text: str) -> None:

@@ -31,9 +31,12 @@ def table(versions: Sequence[PromptVersion], moves: Sequence[Publication], user:
                 "Edit from here", key=f"load-{version.version}", type="tertiary", on_click=_load, args=(version,)
             )  # fmt: skip
             st.button(
-                "Publish", key=f"publish-{version.version}", disabled=version.published, on_click=_ask_reason,
+                "Publish",
+                key=f"publish-{version.version}",
+                disabled=version.published,
+                on_click=prompt_editor.ask_reason,
                 args=(version.version,),
-            )  # fmt: skip
+            )
 
 
 def comparison(versions: Sequence[PromptVersion], purpose_key: str) -> None:
@@ -102,10 +105,6 @@ def _in_use(version: PromptVersion) -> str:
 def _load(version: PromptVersion) -> None:
     prompt_editor.load(version)
     say(f"Version {version.version} is in the editor.")
-
-
-def _ask_reason(version: int) -> None:
-    state.prompts().publishing = version
 
 
 def _close() -> None:

@@ -1,4 +1,4 @@
-"""A line in the sidebar while the model cannot answer, or is being changed."""
+"""A line while the model cannot answer, or is being changed."""
 
 from __future__ import annotations
 

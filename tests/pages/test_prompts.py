@@ -53,6 +53,16 @@ def test_a_change_is_saved_as_a_new_version_that_is_not_in_use(visit: Open, live
     assert (newest.version, newest.text, newest.reason, newest.published) == (2, text, "Shorter answers", False)
 
 
+def test_a_version_that_was_just_saved_can_be_published_from_the_editor(visit: Open, live: Services) -> None:
+    at = visit(PAGE)
+    assert "publish-newest" not in [button.key for button in at.button]
+    save(edited(at, live.prompts.published("answer").text + " x"), "Better")
+    at.button(key="publish-newest").click().run()
+    at.button(key="publish-confirmed").click().run()
+    fine(at)
+    assert live.prompts.published("answer").version == 2
+
+
 def test_a_version_needs_a_reason(visit: Open, live: Services) -> None:
     at = visit(PAGE)
     save(edited(at, live.prompts.published("answer").text + " x"), " ")
