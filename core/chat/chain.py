@@ -85,6 +85,12 @@ class AnswerChain(Runnable[AnswerRequest, Event]):
             passages = yield from self._retrieve(input, query, config)
         else:
             passages = list(input.passages)
+        if not passages and not input.history:  # nothing to answer from: the model could only make something up
+            yield Retrieved(())
+            yield Token(NOTHING_FOUND)
+            yield Cited(NOTHING_FOUND, ())
+            yield Done(input.trace.usage)
+            return
         values = {"question": query, "today": date.today().isoformat()}
         frame = render(input.answer_prompt, values | {"passages": ""})
         with input.trace.span("fit"):
@@ -93,11 +99,6 @@ class AnswerChain(Runnable[AnswerRequest, Event]):
             )
         input.trace.ledger = ledger.as_dict()
         yield Retrieved(tuple(kept), ledger.left_out)
-        if not kept and not history:  # nothing to answer from: the model could only make something up
-            yield Token(NOTHING_FOUND)
-            yield Cited(NOTHING_FOUND, ())
-            yield Done(input.trace.usage)
-            return
         prompt = render(input.answer_prompt, values | {"passages": blocks(kept)})
         text = yield from self._generate(input, [*prompt[:-1], *history, prompt[-1]], config)
         with input.trace.span("cite"):

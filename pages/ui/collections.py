@@ -11,7 +11,7 @@ from core.types import User
 from pages.ui import state
 from pages.ui.figures import count
 from pages.ui.frame import attempt, errors
-from pages.ui.markdown import plain
+from pages.ui.markdown import plain, spoken
 
 NEW = "new-collection"
 
@@ -37,7 +37,7 @@ def _row(collection: Collection, user: User) -> None:
     key = f"collection-{collection.id}"
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.text_input(
-            f"{plain(collection.name)} · {count(collection.documents, 'document')}",
+            f"{spoken(collection.name)} · {count(collection.documents, 'document')}",
             collection.name,
             key=key,
             max_chars=LONGEST_NAME,

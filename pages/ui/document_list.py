@@ -13,7 +13,7 @@ from core.types import DocumentStatus, User
 from pages.ui import state
 from pages.ui.figures import count, moment, size
 from pages.ui.frame import attempt, say
-from pages.ui.markdown import plain
+from pages.ui.markdown import plain, spoken
 
 Color = Literal["gray", "blue", "green", "red", "orange"]
 
@@ -95,7 +95,9 @@ def _bulk(found: DocumentPage, collections: Sequence[Collection], user: User) ->
 def _row(document: DocumentInfo, names: dict[str, str], user: User) -> None:
     word, icon, color = BADGES[document.status]
     with st.container(border=True, horizontal=True, vertical_alignment="center", key=f"document-{document.id}"):
-        st.checkbox(f"Select {plain(document.name)}", key=f"pick-{document.id}", label_visibility="collapsed", width=24)
+        st.checkbox(
+            f"Select {spoken(document.name)}", key=f"pick-{document.id}", label_visibility="collapsed", width=24
+        )
         with st.container(gap=None, width="stretch"):
             with st.container(horizontal=True, gap="small", vertical_alignment="center"):
                 st.button(

@@ -21,6 +21,7 @@ BLANK = "\u00a0"  # an empty line
 SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#|~$:&@^=!])")
 NAME = re.compile(r":(?=material/|(?!\d\d?:)[\w+-]+:)")  # these names are looked for after unescaping
 SYMBOL = re.compile(r"(?<!\S)(<->|->|<-|--|>=|<=|~=)(?!\S)")
+UNSPOKEN = re.compile(r"[^\w., ]+|_|\.(?!\w)")
 LINE_START = re.compile(r"^([-+=]|\d+(?=[.)]))")
 
 LINK = re.compile(r"(!?)\[([^\[\]\n]*)\]\(\s*<?((?:[^()\s<>]|\([^()\s<>]*\))*)>?(?:\s+[\"'][^\"'\n]*[\"'])?\s*\)")
@@ -48,6 +49,11 @@ DEEPEST = 4
 def plain(text: str) -> str:
     """One line for labels, captions and messages: exactly these characters, and no Markdown."""
     return at_start(_escape(" ".join(visible(text).split())))
+
+
+def spoken(text: str) -> str:
+    """A name for a label that screen readers read as it is written: its words, and nothing to escape."""
+    return " ".join(UNSPOKEN.sub(" ", visible(text)).split())
 
 
 def words(text: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from pages.ui.markdown import answer, lines, marked, plain, words
+from pages.ui.markdown import answer, lines, marked, plain, spoken, words
 
 LINKS = {1: "?c=abc&source=7-1", 2: "?c=abc&source=7-2"}
 PAYLOADS = [
@@ -91,7 +91,7 @@ def test_no_prefix_of_a_payload_gets_through_the_renderer(payload: str) -> None:
 def test_names_and_document_text_are_only_text(payload: str) -> None:
     for end in range(len(payload) + 1):
         part = payload[:end]
-        for shown in (plain(part), lines(part), "x" + words(" ".join(part.split()))):
+        for shown in (plain(part), lines(part), spoken(part) or "x", "x" + words(" ".join(part.split()))):
             check(shown)
             assert all(t.type in ("paragraph_open", "paragraph_close", "inline", "text", "hardbreak")
                        or t.type == "softbreak" for t in tokens(shown)), shown  # fmt: skip
@@ -103,6 +103,10 @@ def test_every_character_of_a_name_is_shown() -> None:
     name = '1. my_file [x] <b> *a* 50% #1 a|b ~c~ $d$ :red[e] `f` &amp; !g (h) \\ -i- =j= "k".pdf'
     shown = "".join(token.content for token in tokens(plain(name)) if token.type == "text")
     assert shown.replace("\u2060", "") == name
+
+
+def test_labels_are_read_aloud_without_backslashes() -> None:
+    assert spoken("my_file (x) [y] *z* :red[a] ![i](http://b).md") == "my file x y z red a i http b .md"
 
 
 @pytest.mark.parametrize("start", ["- a", "+ a", "1. a", "1) a", "# a", "> a", "= a", "    a", "\ta", "---", "***"])
