@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     threads: int = Field(0, ge=0, description="Threads of the engine; 0 means the number of physical cores.")
     gpu_layers: int = Field(0, ge=-1, description="Layers to put on a GPU; -1 means all.")
 
-    passages: int = Field(4, ge=1, le=20, description="Passages that go into a prompt at the most.")
+    passages: int = Field(3, ge=1, le=20, description="Passages that go into a prompt at the most.")
     answer_tokens: int = Field(400, ge=16, le=8192, description="Longest answer.")
 
     upload_mb: int = Field(50, ge=1, le=50, description="Largest file; the same number is in .streamlit/config.toml.")

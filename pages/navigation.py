@@ -52,7 +52,7 @@ if destination := state.take_destination():
     st.switch_page(destination)
 with st.sidebar, frame.errors():
     with frame.slot():
-        if current != chat:  # there it stands in the middle of the page
+        if current not in (chat, models):  # there it stands in the middle of the page
             status.model()
     with frame.slot():
         if current != documents:

@@ -15,6 +15,7 @@ from core.chat.conversations import load_passages, owned, path
 from core.chat.pipelines import Pipelines
 from core.errors import NotFound
 from core.prompts import Prompts
+from core.retrieval.retriever import FUSION
 from core.storage.db import Database
 from core.storage.tables import CitationRow, ConversationRow, DocumentRow, MessageRow, PassageRow, TraceRow, now
 from core.traces import Trace
@@ -87,7 +88,7 @@ class TurnRecords:
             model=recipe.model,
             model_sha256=recipe.model_sha256,
             embedder=recipe.embedder,
-            retrieval={"passages": recipe.passages, "fusion": "rrf-60", "condense_version": condense.version},
+            retrieval={"passages": recipe.passages, "fusion": FUSION, "condense_version": condense.version},
             sampling=asdict(recipe.options),
         )
         with self.db.write() as session:

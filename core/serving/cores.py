@@ -1,7 +1,8 @@
 """The ruler over the cores: the engine and the embedding of documents take turns instead of disturbing each other.
 
-Both compute with as many threads as there are cores, and threads that wait for each other spin: two of them on one
-core slow each other down many times. So only one computes at a time, and a person waiting for an answer goes first.
+Both compute with as many threads as there are cores, and each step ends when its last thread does: with two of them
+on one core both are slowed down by more than half. So only one computes at a time, and a person waiting for an answer
+goes first.
 """
 
 from __future__ import annotations

@@ -48,7 +48,5 @@ def ask(question: str, user: User) -> None:
         turns.ask(conversation_id, question, owner_id=user.id)
         return
     chat = state.chat()
-    turn = turns.begin(
-        question, owner_id=user.id, collection_id=chat.collection_id, document_id=chat.document_id
-    )  # fmt: skip
+    turn = turns.begin(question, owner_id=user.id, collection_id=chat.collection_id, document_id=chat.document_id)
     state.open_conversation(turn.conversation_id)

@@ -11,6 +11,7 @@ from core.chat.export import to_json, to_markdown
 from core.types import User
 from pages.ui import state
 from pages.ui.frame import attempt, errors, say
+from pages.ui.labels import shortened
 from pages.ui.markdown import plain
 
 SEARCH = "conversation-search"
@@ -43,9 +44,7 @@ def sidebar(user: User) -> None:
 
 def _list(user: User, search: str) -> None:
     chat = state.chat()
-    found = state.services().conversations.list_conversations(
-        owner_id=user.id, search=search, limit=chat.listed + 1
-    )  # fmt: skip
+    found = state.services().conversations.list_conversations(owner_id=user.id, search=search, limit=chat.listed + 1)
     if not found:
         st.caption("Nothing found." if search else "Your conversations will be listed here.")
     current = state.conversation()
@@ -58,7 +57,7 @@ def _list(user: User, search: str) -> None:
 
 def _row(entry: ConversationInfo, user: User, *, current: bool) -> None:
     st.button(
-        f"**{_shortened(entry.title)}**" if current else _shortened(entry.title),
+        f"**{_title(entry)}**" if current else _title(entry),
         key=f"open-{entry.id}",
         icon=":material/chat_bubble:" if current else None,
         type="tertiary",
@@ -144,9 +143,8 @@ def _rename_form(conversation_id: str, user: User) -> None:
             )
 
 
-def _shortened(title: str) -> str:
-    title = title or "Untitled"
-    return plain(title if len(title) <= LONGEST_LABEL else title[: LONGEST_LABEL - 1].rstrip() + "…")
+def _title(entry: ConversationInfo) -> str:
+    return plain(shortened(entry.title or "Untitled", LONGEST_LABEL))
 
 
 def export(conversation_id: str, user: User, *, as_json: bool) -> str:

@@ -33,9 +33,7 @@ def draw_open(collections: Sequence[Collection], user: User) -> None:
         except NotFound:
             _close()
             raise
-        drawer = st.dialog(
-            plain(document.title or document.name), width=WIDTH, position="right", on_dismiss=_close
-        )  # fmt: skip
+        drawer = st.dialog(plain(document.title or document.name), width=WIDTH, position="right", on_dismiss=_close)
         drawer(_details)(document.id, collections, user)
 
 
@@ -56,9 +54,13 @@ def _actions(document: DocumentInfo, user: User) -> None:
     with st.container(horizontal=True, key="document-actions"):
         if document.status in FOUND:
             st.button(
-                "Ask about it", key="ask-document", icon=":material/forum:", type="primary", on_click=_ask,
+                "Ask about it",
+                key="ask-document",
+                icon=":material/forum:",
+                type="primary",
+                on_click=_ask,
                 args=(document.id,),
-            )  # fmt: skip
+            )
         st.download_button(
             "Download",
             data=lambda: services.documents.content(document.id, owner_id=user.id)[1],
@@ -126,9 +128,7 @@ def _confirm(document_ids: tuple[str, ...], user: User) -> None:
             st.markdown("They go with their texts, chunks and vectors.")
         st.caption("Answers that cite it stay, and say that it was deleted. This cannot be undone.")
         with st.container(horizontal=True):
-            st.button(
-                "Delete", key="confirm-delete", type="primary", on_click=_delete_now, args=(document_ids, user)
-            )  # fmt: skip
+            st.button("Delete", key="confirm-delete", type="primary", on_click=_delete_now, args=(document_ids, user))
             st.button("Keep", key="cancel-delete", on_click=_close_now)
 
 

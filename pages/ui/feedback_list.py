@@ -78,7 +78,7 @@ def _entry(entry: FeedbackEntry, user: User) -> None:
         with st.container(horizontal=True):
             st.button(
                 "Open conversation", key=f"show-{entry.id}", icon=":material/forum:", on_click=_open, args=(entry, user)
-            )  # fmt: skip
+            )
             st.button(
                 "Reopen" if entry.reviewed_at else "Mark as reviewed",
                 key=f"review-{entry.id}",

@@ -9,7 +9,7 @@ import streamlit as st
 from core.health import Health
 from core.models.catalog import CatalogModel
 from core.models.installed import Download, ModelView
-from pages.ui import state
+from pages.ui import state, status
 from pages.ui.figures import count, duration, size
 from pages.ui.frame import attempt, errors, say
 from pages.ui.markdown import plain
@@ -175,7 +175,7 @@ def summary(health: Health, views: list[ModelView]) -> None:
     if health.word == "ready":
         st.success(f"The model is ready: {plain(health.chat_model)} answers.", icon=":material/check_circle:")
     elif health.passing:
-        st.info(plain(health.sentence), icon=":material/hourglass_top:")
+        status.model()
     else:
         st.warning(plain(health.sentence), icon=":material/warning:")
     st.caption(f"{count(installed, 'model')} of {len(views)} installed.")

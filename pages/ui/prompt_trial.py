@@ -13,10 +13,10 @@ from core.types import Cited, Failed, User
 from pages.ui import live, state
 from pages.ui.figures import moment
 from pages.ui.frame import attempt
+from pages.ui.labels import distinct, shortened
 from pages.ui.markdown import answer, plain
 
 QUESTION = "trial-question"
-LONGEST_LABEL = 90
 
 
 def draw(questions: Sequence[AnsweredQuestion], editor: str, user: User) -> None:
@@ -25,9 +25,11 @@ def draw(questions: Sequence[AnsweredQuestion], editor: str, user: User) -> None
         st.caption("Ask a question in the chat first: then its answer can be made again here with another prompt.")
         return
     st.caption("The passages that were found then are used again: only the prompt differs.")
-    chosen = st.selectbox("An earlier question", questions, format_func=_label, key=QUESTION)
     trial = state.prompts().trial
     running = trial is not None and trial.active
+    names = distinct([shortened(question.query or question.question) for question in questions])
+    label = st.selectbox("An earlier question", names, key=QUESTION, disabled=running)
+    chosen = questions[names.index(label) if label in names else 0]
     with st.container(horizontal=True):
         st.button(
             "Run with the text in the editor",
@@ -61,7 +63,7 @@ def _result(trial: LiveTurn) -> None:
     cited = next((event for event in trial.events if isinstance(event, Cited)), None)
     failed = next((event for event in trial.events if isinstance(event, Failed)), None)
     if cited:
-        stage.caption("The same passages" if state.prompts().trial_text else "")
+        stage.caption("From the same passages")
     elif failed:
         stage.error(plain(failed.message), icon=":material/error:")
     else:
@@ -69,14 +71,9 @@ def _result(trial: LiveTurn) -> None:
     text.markdown(answer(cited.text if cited else trial.text), anchors=False)
 
 
-def _label(question: AnsweredQuestion) -> str:
-    asked = " ".join((question.query or question.question).split())
-    return asked if len(asked) <= LONGEST_LABEL else asked[: LONGEST_LABEL - 1] + "…"
-
-
 @attempt
 def _run(message_id: int, editor: str, user: User) -> None:
     remembered, text = state.prompts(), str(state.value(editor) or "")
     check(PURPOSES["answer"], text)
     remembered.trial = state.services().turns.try_prompt(message_id, text, owner_id=user.id)
-    remembered.trial_of, remembered.trial_text = message_id, text
+    remembered.trial_of = message_id

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from core.errors import BadPrompt
 from core.prompts import PromptVersion, Publication
 from core.types import User
 from pages.ui import difference, prompt_editor, state
@@ -27,9 +28,7 @@ def table(versions: Sequence[PromptVersion], moves: Sequence[Publication], user:
                     if version.published:
                         st.badge("In use", icon=":material/check:", color="green")
                 st.caption(f"{plain(version.author)} · {moment(version.created_at)} · {plain(version.reason)}")
-            st.button(
-                "Edit from here", key=f"load-{version.version}", type="tertiary", on_click=_load, args=(version,)
-            )  # fmt: skip
+            st.button("Edit from here", key=f"load-{version.version}", type="tertiary", on_click=_load, args=(version,))
             st.button(
                 "Publish",
                 key=f"publish-{version.version}",
@@ -91,7 +90,7 @@ def _publish_form(name: str, version: int, user: User) -> None:
     with errors():
         st.markdown(f"The next answer is made with version {version} of the prompt *{plain(name)}*.")
         with st.form("publish-form", border=False):
-            st.text_input("Reason", key=REASON, max_chars=500, placeholder="Why is it better?")
+            st.text_input("Reason", key=REASON, max_chars=500, placeholder="Why is it better?", required=True)
             st.form_submit_button(
                 "Publish", key="publish-confirmed", type="primary", on_click=_publish, args=(user, version, None)
             )
@@ -114,7 +113,9 @@ def _close() -> None:
 @attempt
 def _publish(user: User, version: int, reason: str | None) -> None:
     name = state.prompts().purpose
-    given = reason if reason is not None else str(state.value(REASON) or "")
+    given = reason if reason is not None else " ".join(str(state.value(REASON) or "").split())
+    if not given:
+        raise BadPrompt("Say in a few words why this version is to be used: the reason is kept with it.")
     _close()
     state.services().prompts.publish(name, version, author_id=user.id, reason=given)
     say(f"Version {version} is in use now.")

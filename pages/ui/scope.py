@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, replace
 
 import streamlit as st
@@ -11,6 +10,7 @@ from core.chat.conversations import ConversationInfo
 from core.types import User
 from pages.ui import state
 from pages.ui.frame import attempt
+from pages.ui.labels import distinct
 
 KEY = "scope"
 
@@ -53,18 +53,9 @@ def choices(user: User) -> list[Choice]:
     collections = services.documents.list_collections(owner_id=user.id)
     titles = services.library.titles(owner_id=user.id)
     found = [Choice(f"Collection: {c.name} ({c.documents})", collection_id=c.id) for c in collections]
-    return _distinct([ALL, *found, *(Choice(title, document_id=id) for id, title in titles)])
-
-
-def _distinct(offered: list[Choice]) -> list[Choice]:
-    """The browser sends back labels: two of the same would be one choice."""
-    seen: Counter[str] = Counter()
-    named = []
-    for choice in offered:
-        seen[choice.label] += 1
-        again = seen[choice.label]
-        named.append(replace(choice, label=f"{choice.label} ({again})") if again > 1 else choice)
-    return named
+    offered = [ALL, *found, *(Choice(title, document_id=id) for id, title in titles)]
+    named = zip(offered, distinct([choice.label for choice in offered]), strict=True)
+    return [replace(choice, label=label) for choice, label in named]
 
 
 @attempt

@@ -67,7 +67,6 @@ class PromptsState:
     purpose: str = "answer"
     trial: LiveTurn | None = None
     trial_of: int | None = None
-    trial_text: str = ""
     publishing: int | None = None
     problem: str = ""  # what was wrong with the text at the last attempt to save
 

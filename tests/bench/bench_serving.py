@@ -2,13 +2,12 @@
 
     python tests/bench/bench_serving.py --model qwen2.5-coder-1.5b-instruct-q4_k_m
 
-Absolute figures depend on the machine and on what else it does; the ratios to the bare loop do so much less.
+Whatever else runs on the machine can only slow it down, so the best of several rounds counts; both sides take turns.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
 import time
 from collections.abc import Sequence
@@ -59,11 +58,11 @@ def report(
     read = [finish.prompt_tokens / finish.prompt for finish in alone]
     write = [(finish.completion_tokens - 1) / finish.generation for finish in alone]
     rows = [
-        ("reading a prompt, one stream", statistics.median(read), statistics.median(bare_prompt)),
-        ("writing, one stream", statistics.median(write), statistics.median(bare_written)),
-        (f"writing, {SLOTS} streams together", statistics.median(together), statistics.median(bare_written)),
+        ("reading a prompt, one stream", max(read), max(bare_prompt)),
+        ("writing, one stream", max(write), max(bare_written)),
+        (f"writing, {SLOTS} streams together", max(together), max(bare_written)),
     ]
-    print(f"{arguments.model}, {arguments.threads} threads, {arguments.prompt} + {arguments.write} tokens, median of")
+    print(f"{arguments.model}, {arguments.threads} threads, {arguments.prompt} + {arguments.write} tokens, the best of")
     print(f"{arguments.rounds} rounds; the bare loop is one stream of llama_decode without anything around it\n")
     print("| tokens per second | engine | bare loop | ratio |")
     print("|---|---|---|---|")

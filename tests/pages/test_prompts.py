@@ -6,7 +6,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.services import Services
 from pages.ui.difference import markdown
-from tests.pages.conftest import ANSWER, ME, Ask, Open, fine, said
+from tests.pages.conftest import ANSWER, ME, QUESTION, Ask, Open, fine, said
 from tests.small import SmallClient
 
 PAGE = "prompts.py"
@@ -59,7 +59,12 @@ def test_a_version_that_was_just_saved_can_be_published_from_the_editor(visit: O
     save(edited(at, live.prompts.published("answer").text + " x"), "Better")
     at.button(key="publish-newest").click().run()
     at.button(key="publish-confirmed").click().run()
+    assert "Say in a few words why" in at.error[0].value
+    assert live.prompts.published("answer").version == 1
+    at.text_input(key="publish-reason").set_value("It was tried")
+    at.button(key="publish-confirmed").click().run()
     fine(at)
+    assert live.prompts.publications("answer")[0].reason == "It was tried"
     assert live.prompts.published("answer").version == 2
 
 
@@ -111,10 +116,11 @@ def test_a_version_is_published_with_a_reason_and_rolled_back_in_one_click(visit
 
 
 def test_any_two_versions_are_compared_word_by_word(visit: Open, live: Services) -> None:
-    text = live.prompts.published("answer").text
-    live.prompts.save("answer", text.replace("three short", "four long"), author_id=ME, reason="Longer")
+    for text in ("[user]\n{{passages}} three short {{question}}", "[user]\n{{passages}} four short {{question}}"):
+        live.prompts.save("answer", text, author_id=ME, reason="Another length")
     at = tab(visit(PAGE), "Compare")
-    at.selectbox(key="compare-to").set_value("Version 2").run()
+    at.selectbox(key="compare-from").set_value("Version 2").run()
+    at.selectbox(key="compare-to").set_value("Version 3").run()
     fine(at)
     shown = next(m.value for m in at.markdown if "four" in m.value)
     assert ":red-background[~~−three−~~]:green-background[**+four+**]" in shown.replace(" ", "")
@@ -141,8 +147,22 @@ def test_a_prompt_is_tried_on_an_earlier_question_with_its_passages(
     at.button(key="run-trial").click().run()
     fine(at)
     assert "Tried True: 24 months" in said(at)
-    assert "The warranty lasts 24 months." in client.asked[-1][-1].content
+    tried = [messages[-1].content for messages in client.asked if "New words" in messages[-1].content]
+    assert len(tried) == 1
+    assert "The warranty lasts 24 months." in tried[0]
     assert len(live.conversations.list_conversations(owner_id=ME)) == 1
+
+
+def test_the_same_question_asked_twice_can_be_tried_both_times(visit: Open, live: Services, ask: Ask) -> None:
+    ask()
+    ask()
+    at = tab(visit(PAGE), "Try it")
+    assert at.selectbox(key="trial-question").options == [QUESTION, f"{QUESTION} (2)"]
+    at.selectbox(key="trial-question").set_value(f"{QUESTION} (2)").run()
+    at.button(key="run-trial").click().run()
+    fine(at)
+    assert at.session_state["page:prompts"].trial_of == live.answers.recent(owner_id=ME)[1].message_id
+    assert "Not run yet." not in said(at)
 
 
 def test_a_trial_with_a_broken_prompt_is_refused(visit: Open, live: Services, ask: Ask) -> None:
