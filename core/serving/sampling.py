@@ -32,5 +32,9 @@ def _links(options: GenerationOptions) -> list[Any]:
     if options.temperature == 0:
         return [native.llama_sampler_init_greedy()]
     seed = secrets.randbelow(_SEEDS) if options.seed is None else options.seed % _SEEDS
-    links = [native.llama_sampler_init_top_p(options.top_p, 1)] if options.top_p < 1 else []
+    links = []
+    if options.top_p < 1:
+        # top_p sorts all that it is given, 9 ms for a vocabulary of 150,000. What is a million times less likely than
+        # the best token is out of its reach but for the flattest of choices; without it, it takes less than 2 ms.
+        links = [native.llama_sampler_init_min_p(1e-6, 1), native.llama_sampler_init_top_p(options.top_p, 1)]
     return [*links, native.llama_sampler_init_temp(options.temperature), native.llama_sampler_init_dist(seed)]

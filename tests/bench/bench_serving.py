@@ -96,11 +96,11 @@ def bare(model: Model, threads: int, prompt: int, write: int) -> tuple[float, fl
 def ask(engine: Engine, streams: int, arguments: argparse.Namespace, number: int) -> tuple[list[Finish], float]:
     """Answers written at the same time: their ends, and the tokens per second of all together while writing."""
     boxes: list[SimpleQueue[tuple[float, News]]] = [SimpleQueue() for _ in range(streams)]
-    options = GenerationOptions(max_tokens=arguments.write, temperature=1.0, cache_prompt=False)
+    options = GenerationOptions(max_tokens=arguments.write, cache_prompt=False)
     length = arguments.prompt if streams == 1 else 32
     for stream, box in enumerate(boxes):
         words = " ".join(f"w{(number + stream + place) % 10}" for place in range(length // 3))
-        text = f"Never stop writing about these words, one after the other: {words}"
+        text = f"Write a very long story about these words: {words}"
         engine.submit([ChatMessage("user", text)], options, lambda news, box=box: box.put((time.perf_counter(), news)))  # type: ignore[misc]
     ends, written = [], 0
     first, last = float("inf"), 0.0
