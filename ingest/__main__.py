@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("ingest")
 
+BEHIND_EVERYBODY = 10  # nice: people who wait for a page or an answer go first
 ENDING = 6.0  # seconds for an orderly end, once the parent is gone
 
 
@@ -137,6 +138,8 @@ def _say(line: str) -> None:
 def work(settings: Settings, *, parent_pipe: bool) -> int:
     """Work the queue until SIGTERM, or until the parent is gone."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s ingest %(levelname)s %(message)s")
+    if hasattr(os, "nice"):
+        os.nice(BEHIND_EVERYBODY)
     stop = threading.Event()
 
     def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:

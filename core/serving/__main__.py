@@ -26,6 +26,8 @@ from core.serving.http import build_app
 
 log = logging.getLogger(__name__)
 
+# A page needs a core for milliseconds, a model for seconds: the page goes first.
+BEHIND_PAGES = 5
 SWITCH_SECONDS = 0.001  # Python's default of 5 ms is felt: the engine asks for the interpreter several times a token
 GRACE_SECONDS = 1
 
@@ -37,6 +39,8 @@ def main() -> None:
     if not secret:
         sys.exit("The model server is started by Groundwork, which gives it a secret on stdin.")
     sys.setswitchinterval(SWITCH_SECONDS)
+    if hasattr(os, "nice"):
+        os.nice(BEHIND_PAGES)
     threading.excepthook = _die
     address = AddressFile(arguments.data / "run" / "model-server.json")
     threading.Thread(target=_follow_parent, args=(address,), name="parent-watch", daemon=True).start()
