@@ -29,7 +29,6 @@ class ChildProcess:
         self.name = name
         self.arguments = arguments
         self.first_line = first_line
-        self.restarts = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -66,7 +65,6 @@ class ChildProcess:
                 process.stdin.close()
             if self._closing.is_set():
                 return
-            self.restarts += 1
             log.warning("the %s ended with code %s and is started again", self.name, code)
             delay = FIRST_DELAY if time.monotonic() - began > LIVED_LONG else min(delay * 2, LONGEST_DELAY)
             self._closing.wait(delay)

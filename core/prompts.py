@@ -112,7 +112,7 @@ class Prompts:
                     session.flush()
                     session.add(
                         PromptVersionRow(
-                            prompt=name, version=1, text=text, author_id=author_id, reason="Ships with Groundwork."
+                            prompt=name, version=1, text=text, author_id=author_id, reason=SHIPPED
                         )
                     )
 

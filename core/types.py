@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -289,12 +288,3 @@ class Span:
     started: float
     seconds: float
     attributes: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """Who did something, when and why: for versions, publications and reviews."""
-
-    by: str
-    at: datetime
-    reason: str = ""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from core.errors import BadQuestion, NotFound
@@ -165,14 +165,6 @@ class Conversations:
             for row in stale:
                 row.state, row.error = MessageState.interrupted.value, reason
             return len(stale)
-
-    def delete_empty(self, *, owner_id: str, keep: str) -> None:
-        """Forget conversations that were opened and never used."""
-        empty = ~exists().where(MessageRow.conversation_id == ConversationRow.id)
-        with self.db.write() as session:
-            session.execute(
-                delete(ConversationRow).where(ConversationRow.owner_id == owner_id, ConversationRow.id != keep, empty)
-            )
 
 
 def owned(session: Session, conversation_id: str, owner_id: str) -> ConversationRow:

@@ -111,9 +111,6 @@ class Models:
         threading.Thread(target=self._run, args=(download,), name=f"download-{model_id}", daemon=True).start()
         return download
 
-    def downloading(self) -> bool:
-        return any(download.active for download in list(self._downloads.values()))
-
     def remove(self, model_id: str) -> None:
         """Delete a model's files. Raises Conflict for the models that are in use."""
         if model_id in (self.active_id(), self.settings.embedding_model):

@@ -8,10 +8,11 @@ goes first.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-PATIENCE = 0.5  # seconds; how long documents wait for their turn while answers are being written
+PATIENCE = 0.3  # seconds; how long documents wait for their turn while answers are being written
 
 
 class Cores:
@@ -40,15 +41,35 @@ class Cores:
             self._changed.notify_all()
 
     @contextmanager
-    def ingest(self) -> Iterator[None]:
-        """One batch of documents."""
+    def ingest(self, due: float, interrupted: Callable[[], bool]) -> Iterator[bool]:
+        """One batch of documents: when the engine rests, or at `due` by the monotonic clock, after its step.
+
+        Yields False, and gives no turn, as soon as `interrupted` (asked again after every `nudge`).
+        """
         with self._changed:
-            if not self._changed.wait_for(lambda: not self._taken and not self.engine_works, PATIENCE):
+            seconds = max(0.0, due - time.monotonic())
+            resting = self._changed.wait_for(
+                lambda: interrupted() or not (self._taken or self.engine_works), timeout=seconds
+            )
+            if not resting:
                 self._overdue = True
-                self._changed.wait_for(lambda: not self._taken)
-            self._overdue, self._taken = False, True
+                self._changed.wait_for(lambda: interrupted() or not self._taken)
+                self._overdue = False
+            if interrupted():
+                self._changed.notify_all()
+                granted = False
+            else:
+                granted = self._taken = True
+        if not granted:
+            yield False
+            return
         with self._given_back():
-            yield
+            yield True
+
+    def nudge(self) -> None:
+        """Let a waiting ingest ask whether it is interrupted."""
+        with self._changed:
+            self._changed.notify_all()
 
     @contextmanager
     def _given_back(self) -> Iterator[None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -16,11 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import ModelBusy, ModelCorrupt, ModelError, ModelMissing, ModelUnavailable
-from core.serving.cores import Cores
+from core.serving.cores import PATIENCE, Cores
 
 log = logging.getLogger(__name__)
 
-BATCH = 8  # texts; larger batches are not faster on a processor, and a question waits for the end of one
+# A question waits for the end of a batch, and on a processor larger ones are not faster.
+BATCH_TEXTS = 16
+BATCH_CHARACTERS = 3_000
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
@@ -63,6 +66,7 @@ class Embedder:
         self.max_tokens: int = self._model.max_seq_length
         self._questions: deque[_Job] = deque()
         self._documents: deque[_Job] = deque()
+        self._due = 0.0  # when the waiting batch of documents wants its turn; 0 without one
         self._closing = False
         self._changed = threading.Condition()
         threading.Thread(target=self._run, name="embedder", daemon=True).start()
@@ -75,6 +79,8 @@ class Embedder:
                 raise ModelBusy("Too many texts are waiting for the embedding model. Try again in a little while.")
             (self._questions if question else self._documents).append(job)
             self._changed.notify_all()
+        if question:
+            self._cores.nudge()
         return job.result
 
     def close(self) -> None:
@@ -95,8 +101,7 @@ class Embedder:
                     self._embed_batch(job)
                 else:
                     torch.set_num_threads(self._threads)
-                    with self._cores.ingest():
-                        self._embed_batch(job)
+                    self._embed_documents(job)
             except (LookupError, MemoryError, RuntimeError, TypeError, ValueError) as error:
                 log.exception("embedding failed")
                 self._end(job, waiting, ModelError(f"The embedding model {self.id} failed: {error}."))
@@ -118,10 +123,22 @@ class Embedder:
             self._documents.rotate(-1)
             return self._documents[0], self._documents
 
+    def _embed_documents(self, job: _Job) -> None:
+        """One batch, when it is its turn; a question that comes meanwhile goes first."""
+        self._due = self._due or time.monotonic() + PATIENCE
+        with self._cores.ingest(self._due, lambda: bool(self._questions)) as granted:
+            if granted:
+                self._embed_batch(job)
+                self._due = 0.0
+
     def _embed_batch(self, job: _Job) -> None:
         if job.result.cancelled():
             return
-        places = [job.rest.popleft() for _ in range(min(BATCH, len(job.rest)))]
+        places: list[int] = []
+        characters = 0
+        while job.rest and len(places) < BATCH_TEXTS and characters < BATCH_CHARACTERS:
+            places.append(job.rest.popleft())
+            characters += len(job.texts[places[-1]])
         texts = [job.texts[place] for place in places]
         read = self._model.tokenizer(texts, truncation=False, padding=False, verbose=False)["input_ids"]
         for place, tokens in zip(places, read, strict=True):
@@ -130,7 +147,7 @@ class Embedder:
                 job.truncated.append(place)
         if places:
             job.vectors[places] = self._model.encode(
-                texts, batch_size=BATCH, normalize_embeddings=True, show_progress_bar=False
+                texts, batch_size=BATCH_TEXTS, normalize_embeddings=True, show_progress_bar=False
             )
 
     def _end(self, job: _Job, waiting: deque[_Job], error: ModelError | None = None) -> None:
