@@ -37,7 +37,6 @@ def test_the_first_visit_offers_samples_and_says_that_answers_may_be_wrong(visit
 
 def test_opening_the_chat_writes_no_conversation(visit: Open, live: Services) -> None:
     visit()
-    live.conversations.delete_empty(owner_id=ME, keep="")
     with live.db.read() as session:
         assert session.connection().exec_driver_sql("select count(*) from conversations").scalar() == 0
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -117,6 +118,13 @@ def slow_source(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     return let_go
 
 
+def wait_for_downloads(live: Services) -> None:
+    end = time.monotonic() + 20
+    while any(view.download and view.download.active for view in live.models.list_models()):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
 def test_a_download_shows_its_progress_and_can_be_paused(
     visit: Open, live: Services, slow_source: threading.Event
 ) -> None:
@@ -128,8 +136,7 @@ def test_a_download_shows_its_progress_and_can_be_paused(
         at.run()
     assert at.progress[0].text == "Downloading: 49.2 MB of 98.4 MB"
     at.button(key=f"pause-{SMALL}").click().run()
-    while live.models.downloading():
-        pass
+    wait_for_downloads(live)
     at.run()
     assert "Paused. What was downloaded is kept." in said(at)
     assert at.button(key=f"fetch-{SMALL}").label == "Go on downloading"
@@ -139,7 +146,6 @@ def test_a_download_that_fails_says_why(visit: Open, live: Services, slow_source
     at = visit(PAGE)
     slow_source.set()
     at.button(key=f"fetch-{SMALL}").click().run()
-    while live.models.downloading():
-        pass
+    wait_for_downloads(live)
     at.run()
     assert "cannot be reached" in said(at) or "could not" in said(at)
