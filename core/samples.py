@@ -10,7 +10,7 @@ COLLECTION = "Samples"
 QUESTIONS = (
     "How many days of remote work are allowed per month?",
     "Which instrument failed during the second dive, and why?",
-    "What do I do when the espresso machine shows error E4?",
+    "What does error E4 of the espresso machine mean?",
 )
 
 

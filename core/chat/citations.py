@@ -37,6 +37,8 @@ FULL_LINE = 45
 TERMINAL = re.compile(r"[.!?…:;|。！？]$")
 CONTINUES = re.compile(r"[ \t]*\n[ \t]*(?![-*•|#\n]|\d{1,3}[.)]\s)\S")
 
+TABLE_ROW = re.compile(r"^\|.*\|$", re.MULTILINE)
+
 SUPPORTED = 0.5  # share of a claim's words that a quote must hold to be cited without the model having said so
 BETTER = 0.3  # how much more another passage must hold before the model's own marker is replaced
 
@@ -147,14 +149,24 @@ def _best(
 
 
 def _windows(text: str) -> Iterator[tuple[int, int]]:
-    found = list(_unwrapped(text))
+    found = list(_units(text))
     yield from found
     for (start, _), (_, end) in pairwise(found):
         yield start, end
 
 
+def _units(text: str) -> Iterator[tuple[int, int]]:
+    """What can be quoted of a passage: its sentences, and the rows of its tables as they are."""
+    position = 0
+    for row in TABLE_ROW.finditer(text):
+        yield from ((position + start, position + end) for start, end in _unwrapped(text[position : row.start()]))
+        yield row.span()
+        position = row.end()
+    yield from ((position + start, position + end) for start, end in _unwrapped(text[position:]))
+
+
 def _unwrapped(text: str) -> Iterator[tuple[int, int]]:
-    """The sentences of a passage, put together again where only the width of its page broke the line."""
+    """The sentences of a text, put together again where only the width of its page broke the line."""
     start: int | None = None
     for begin, end in sentences(text):
         start = begin if start is None else start

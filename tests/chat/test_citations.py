@@ -104,6 +104,12 @@ def test_a_quotation_goes_on_over_the_line_break_of_a_page() -> None:
     assert citations[0].quote.endswith("common packaging\nerrors.")
 
 
+def test_a_row_of_a_table_is_quoted_whole() -> None:
+    text = "Errors.\n| Code | Meaning |\n| E3 | Too little water. Fill it. |\n| E4 | The pump runs dry: there is air. Open the valve. |\nEnd."
+    _, citations = cite("E4 means that the pump runs dry.", [passage(text)], "What is E4?")
+    assert citations[0].quote == "| E4 | The pump runs dry: there is air. Open the valve. |"
+
+
 def test_no_passages_means_no_citations() -> None:
     assert cite("Anything [1].", [], "q") == ("Anything.", ())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -11,7 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import openai
 import pytest
@@ -21,6 +23,7 @@ from core.settings import ROOT, load
 
 CHAT, EMBEDDER = "smollm2-135m-instruct-q4_1", "all-minilm-l6-v2"
 SECRET = "a secret for one start"
+HELLO: list[Any] = [{"role": "user", "content": "Hello"}]
 
 
 @pytest.fixture(scope="session")
@@ -74,9 +77,9 @@ class Server:
         pytest.fail(f"the model server stays {health}")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
-    """Starts model servers and ends them with the module."""
+    """Starts model servers and ends them after the tests."""
     running: list[subprocess.Popen[bytes]] = []
 
     def started(models: Path, *, chat: str = CHAT, embedder: str = EMBEDDER, **options: int) -> Server:
@@ -117,3 +120,37 @@ def in_background() -> Iterator[Callable[..., threading.Thread]]:
     yield run
     for thread in threads:
         thread.join(60)
+
+
+@pytest.fixture(scope="session")
+def server(start: Callable[..., Server], store: Path) -> Server:
+    server = start(store, context=2048, slots=2, queue_limit=4)
+    assert server.health()["status"] == "loading"  # it answers long before the models are there
+    server.wait(lambda health: health["status"] != "loading")
+    return server
+
+
+@pytest.fixture(scope="session")
+def api(server: Server) -> openai.OpenAI:
+    return server.client()
+
+
+def post(server: Server, path: str, body: object, secret: str = SECRET) -> tuple[int, dict[str, Any], Any]:
+    """Status, JSON and headers of the answer; `body` is sent as JSON unless it is bytes."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
+    try:
+        with urlopen(Request(server.url + path, data, headers), timeout=60) as reply:
+            return reply.status, json.load(reply), reply.headers
+    except HTTPError as error:
+        with error:
+            return error.code, json.load(error), error.headers
+
+
+def raw_request(server: Server, body: dict[str, Any]) -> socket.socket:
+    """A chat request on a connection of its own, sent and not waited for."""
+    raw = json.dumps(body).encode()
+    connection = socket.create_connection(("127.0.0.1", server.port), timeout=60)
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {SECRET}\r\n"
+    connection.sendall(f"{head}Content-Type: application/json\r\nContent-Length: {len(raw)}\r\n\r\n".encode() + raw)
+    return connection

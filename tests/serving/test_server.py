@@ -3,57 +3,21 @@
 from __future__ import annotations
 
 import base64
-import json
-import os
-import signal
-import socket
 import struct
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import numpy as np
 import openai
 import pytest
 
 from core.models.catalog import find
-from core.settings import ROOT
 from tests.contracts.engine import words
-from tests.serving.conftest import CHAT, EMBEDDER, SECRET, Server
+from tests.serving.conftest import CHAT, EMBEDDER, HELLO, SECRET, Server, post, raw_request
 
 pytestmark = pytest.mark.model
-HELLO: list[Any] = [{"role": "user", "content": "Hello"}]
-
-
-@pytest.fixture(scope="module")
-def server(start: Callable[..., Server], store: Path) -> Server:
-    server = start(store, context=2048, slots=2, queue_limit=4)
-    assert server.health()["status"] == "loading"  # it answers long before the models are there
-    server.wait(lambda health: health["status"] != "loading")
-    return server
-
-
-@pytest.fixture(scope="module")
-def api(server: Server) -> openai.OpenAI:
-    return server.client()
-
-
-def post(server: Server, path: str, body: object, secret: str = SECRET) -> tuple[int, dict[str, Any], Any]:
-    """Status, JSON and headers of the answer; `body` is sent as JSON unless it is bytes."""
-    data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
-    try:
-        with urlopen(Request(server.url + path, data, headers), timeout=60) as reply:
-            return reply.status, json.load(reply), reply.headers
-    except HTTPError as error:
-        with error:
-            return error.code, json.load(error), error.headers
 
 
 # --- chat ------------------------------------------------------------------------------------------------
@@ -137,15 +101,6 @@ def test_full_line_is_told_with_the_time_to_come_back(server: Server, in_backgro
     assert status == 429
     assert answer["error"]["code"] == "model_busy"
     assert int(headers["Retry-After"]) >= 1
-
-
-def raw_request(server: Server, body: dict[str, Any]) -> socket.socket:
-    """A chat request on a connection of its own, sent and not waited for."""
-    raw = json.dumps(body).encode()
-    connection = socket.create_connection(("127.0.0.1", server.port), timeout=60)
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {SECRET}\r\n"
-    connection.sendall(f"{head}Content-Type: application/json\r\nContent-Length: {len(raw)}\r\n\r\n".encode() + raw)
-    return connection
 
 
 # --- what is refused -------------------------------------------------------------------------------------
@@ -296,7 +251,7 @@ def test_bad_embedding_request_is_refused(server: Server, change: dict[str, Any]
     assert post(server, "/v1/embeddings", {"input": "x", **change})[0] == 422
 
 
-# --- changing the model, starting and ending --------------------------------------------------------------
+# --- changing the model --------------------------------------------------------------
 
 
 def test_missing_model_is_told_and_the_old_one_stays(server: Server, api: openai.OpenAI) -> None:
@@ -321,91 +276,3 @@ def test_answer_is_finished_before_the_model_changes(server: Server, api: openai
     assert list(stream)[-1].choices[0].finish_reason
     server.wait(lambda health: health["chat"]["loading"] is None and not health["chat"]["error"])
     assert api.chat.completions.create(**asked).usage
-
-
-def test_broken_model_leaves_a_server_that_can_load_another(
-    start: Callable[..., Server], store: Path, tmp_path: Path
-) -> None:
-    model = find(CHAT)
-    with (tmp_path / model.file).open("wb") as broken:
-        broken.write(b"GGUF\x03\0\0\0 and then nothing of use")
-        broken.truncate(model.bytes)
-    server = start(tmp_path, context=512)
-    health = server.wait(lambda health: "loading" not in (health["chat"]["status"], health["embedder"]["status"]))
-    assert health["status"] == health["chat"]["status"] == health["embedder"]["status"] == "error"
-    assert model.file in health["chat"]["error"]
-    assert EMBEDDER in health["embedder"]["error"]
-    status, answer, headers = post(server, "/v1/chat/completions", {"messages": HELLO})
-    assert (status, answer["error"]["code"]) == (503, "model_unavailable")
-    assert answer["error"]["message"] == health["chat"]["error"]
-    assert headers["Retry-After"]
-
-    (tmp_path / model.file).unlink()
-    (tmp_path / model.file).symlink_to(store / model.file)
-    assert post(server, "/models/load", {"id": CHAT})[0] == 202
-    server.wait(lambda health: health["chat"]["status"] == "ok")
-    assert post(server, "/v1/chat/completions", {"messages": HELLO, "max_tokens": 2})[0] == 200
-
-
-def test_server_does_not_start_without_a_secret(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "core.serving", "--data", str(tmp_path), "--models", str(tmp_path)]
-    command += ["--chat", CHAT, "--embedder", EMBEDDER]
-    ended = subprocess.run(command, stdin=subprocess.DEVNULL, cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert ended.returncode == 1
-    assert "secret" in ended.stderr
-    assert not (tmp_path / "run").exists()
-
-
-def test_address_file_is_private_and_goes_with_the_server(start: Callable[..., Server], store: Path) -> None:
-    server = start(store)
-    address = json.loads(server.address_file.read_text())
-    assert server.address_file.stat().st_mode & 0o777 == 0o600
-    assert {name: address[name] for name in ("pid", "port", "secret")} == {
-        "pid": server.process.pid,
-        "port": server.port,
-        "secret": SECRET,
-    }
-    assert abs(address["started"] - time.time()) < 60
-    server.process.terminate()
-    assert server.process.wait(10) == 0
-    assert not server.address_file.exists()
-
-
-def test_server_that_was_replaced_leaves_the_address_of_the_new_one(start: Callable[..., Server], store: Path) -> None:
-    server = start(store)
-    server.address_file.write_text(json.dumps({"pid": os.getpid(), "port": 1, "secret": ""}))
-    server.process.send_signal(signal.SIGTERM)
-    assert server.process.wait(10) == 0
-    assert json.loads(server.address_file.read_text())["pid"] == os.getpid()
-
-
-def test_server_ends_with_its_parent_even_in_the_middle_of_an_answer(start: Callable[..., Server], store: Path) -> None:
-    server = start(store)
-    server.wait(lambda health: health["chat"]["status"] == "ok")
-    body = {"messages": [{"role": "user", "content": words(300)}], "max_tokens": 500}
-    with raw_request(server, body):
-        server.wait(lambda health: health["queue"]["running"] == 1)
-        assert server.process.stdin
-        server.process.stdin.close()  # what happens to the pipe when the parent is killed
-        assert server.process.wait(10) == 0
-    assert not server.address_file.exists()
-
-
-def test_server_stops_in_the_middle_of_an_answer(start: Callable[..., Server], store: Path) -> None:
-    server = start(store)
-    server.wait(lambda health: health["chat"]["status"] == "ok")
-    asked: list[Any] = [{"role": "user", "content": words(300)}]
-    ended = threading.Event()
-
-    def follow() -> None:
-        with pytest.raises(openai.APIError):
-            list(server.client().chat.completions.create(model="", messages=asked, stream=True))
-        ended.set()
-
-    thread = threading.Thread(target=follow)
-    thread.start()
-    server.wait(lambda health: health["queue"]["running"] == 1)
-    server.process.terminate()
-    assert server.process.wait(10) == 0
-    thread.join(10)
-    assert ended.is_set()
