@@ -123,8 +123,8 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True, help="id of a chat model in the store")
     parser.add_argument("--prompt", type=int, default=512, help="tokens of the prompt, about")
-    parser.add_argument("--write", type=int, default=64, help="tokens of the answer at the most")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--write", type=int, default=32, help="tokens of the answer at the most")
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=physical_cores())
     return parser.parse_args()
 
