@@ -10,7 +10,10 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from core.models.catalog import find, is_installed
+from core.prompts import Prompts
+from core.services import SEEDS
 from core.settings import load
+from core.storage.db import Database
 from tests.application import Application
 
 CHAT, EMBEDDER = "smollm2-135m-instruct-q4_1", "all-minilm-l6-v2"
@@ -41,10 +44,25 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
     store = load().model_store
     if not all(is_installed(find(model), store) for model in (CHAT, EMBEDDER)):
         pytest.skip(f"the test models are not in {store}; make test fetches them")
-    made = Application(tmp_path_factory.mktemp("app") / "data", models=store, chat_model=CHAT)
+    made = Application(tmp_path_factory.mktemp("app") / "data", models=store, chat_model=CHAT, answer_tokens=1500)
     made.start().wait_ready()
     yield made
     made.stop()
+
+
+@pytest.fixture
+def long_answers(app: Application) -> Iterator[None]:
+    """While this is in use, the application is told to write at length: there must be time to look at it."""
+    db = Database(app.data / "app.db")
+    prompts = Prompts(db, SEEDS)
+    before = prompts.published("answer").version
+    text = "[user]\n{{passages}}\n\nWrite a very long story with many chapters. It begins like this: {{question}}"
+    made = next((v for v in prompts.versions("answer") if v.text == text), None)
+    version = made or prompts.save("answer", text, author_id="local", reason="Long answers")
+    prompts.publish("answer", version.version, author_id="local", reason="Long answers")
+    yield
+    prompts.publish("answer", before, author_id="local", reason="Back")
+    db.close()
 
 
 @pytest.fixture

@@ -151,7 +151,7 @@ def begin_long_answer(page: Page, app: Application) -> None:
     until(lambda: "▌" in writing(page) and len(writing(page)) > 20, 60, "the answer is being written")
 
 
-def test_reloading_in_the_middle_of_an_answer_loses_nothing(page: Page, app: Application) -> None:
+def test_reloading_in_the_middle_of_an_answer_loses_nothing(page: Page, app: Application, long_answers: None) -> None:
     begin_long_answer(page, app)
     before = writing(page).replace("▌", "").split()[:3]
     page.reload()
@@ -160,7 +160,7 @@ def test_reloading_in_the_middle_of_an_answer_loses_nothing(page: Page, app: App
     expect(page.get_by_text("Interrupted")).to_have_count(0)
 
 
-def test_an_answer_goes_on_in_a_second_tab_and_stops_at_once(page: Page, app: Application) -> None:
+def test_an_answer_goes_on_in_a_second_tab_and_stops_at_once(page: Page, app: Application, long_answers: None) -> None:
     begin_long_answer(page, app)
     second = page.context.new_page()
     second.goto(page.url)
@@ -173,7 +173,7 @@ def test_an_answer_goes_on_in_a_second_tab_and_stops_at_once(page: Page, app: Ap
     second.close()
 
 
-def test_an_answer_is_stopped_before_its_first_token(page: Page, app: Application) -> None:
+def test_an_answer_is_stopped_before_its_first_token(page: Page, app: Application, long_answers: None) -> None:
     page.goto(app.url)
     settled(page)
     ask(page, LONG + " Tell it again. " * 60)
