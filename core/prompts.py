@@ -111,9 +111,7 @@ class Prompts:
                     session.add(PromptRow(name=name, published=1))
                     session.flush()
                     session.add(
-                        PromptVersionRow(
-                            prompt=name, version=1, text=text, author_id=author_id, reason=SHIPPED
-                        )
+                        PromptVersionRow(prompt=name, version=1, text=text, author_id=author_id, reason=SHIPPED)
                     )
 
     def published(self, name: str) -> PromptVersion:
