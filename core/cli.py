@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from core import services
-from core.errors import BadQuestion, GroundworkError, ModelUnavailable
+from core.errors import GroundworkError, ModelUnavailable
 from core.fsck import Fsck
 from core.models import command
 from core.services import Services
@@ -75,10 +75,7 @@ def _answer(live: Services, options: argparse.Namespace) -> int:
     user = live.accounts.who()
     collection = None
     if options.collection:
-        known = {c.name: c.id for c in live.documents.list_collections(owner_id=user.id)}
-        if options.collection not in known:
-            raise BadQuestion(f"There is no collection called {options.collection}.")
-        collection = known[options.collection]
+        collection = live.documents.find_collection(options.collection, owner_id=user.id)
     began, first = time.monotonic(), None
     turn = live.turns.ask_once(options.question, Scope(user.id, collection))
     seen = 0

@@ -210,6 +210,15 @@ class Documents:
                 session.flush()
             return found.id
 
+    def find_collection(self, name: str, *, owner_id: str) -> str:
+        """The id of the collection with this name. Raises NotFound; `collection` would make it."""
+        query = select(CollectionRow.id).where(CollectionRow.owner_id == owner_id, CollectionRow.name == name)
+        with self.db.read() as session:
+            found = session.scalar(query)
+        if found is None:
+            raise NotFound(f"There is no collection called {name}.")
+        return found
+
     def delete_collection(self, collection_id: str, *, owner_id: str) -> None:
         """Remove the collection; its documents stay."""
         with self.db.write() as session:

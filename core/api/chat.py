@@ -81,10 +81,7 @@ def _start(body: ChatRequest) -> LiveTurn:
         raise BadQuestion("The last message must be the user's question.")
     collection = None
     if body.collection:
-        named = {c.name: c.id for c in live.documents.list_collections(owner_id=user.id)}
-        if body.collection not in named:
-            raise BadQuestion(f"There is no collection called {body.collection}.")
-        collection = named[body.collection]
+        collection = live.documents.find_collection(body.collection, owner_id=user.id)
     if body.store or body.conversation_id:
         conversation = body.conversation_id or live.conversations.create(owner_id=user.id, collection_id=collection)
         return live.turns.ask(conversation, messages[-1].content, owner_id=user.id)

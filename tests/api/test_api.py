@@ -97,7 +97,7 @@ async def test_a_collection_narrows_the_question(http: httpx.AsyncClient, add_te
     body = (await http.post("/v1/chat/completions", json=ASK | {"collection": "Two"})).json()
     assert "6 months" in body["choices"][0]["message"]["content"]
     unknown = await http.post("/v1/chat/completions", json=ASK | {"collection": "Three"})
-    assert (unknown.status_code, unknown.json()["error"]["code"]) == (422, "bad_question")
+    assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "not_found")
 
 
 async def test_an_answer_can_be_stored_as_a_conversation_and_gone_on_with(

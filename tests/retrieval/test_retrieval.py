@@ -16,7 +16,6 @@ from core.retrieval.fusion import fuse
 from core.retrieval.keyword import expression
 from core.retrieval.retriever import from_langchain, to_langchain
 from core.services import Services
-from core.settings import ROOT
 from core.types import Scope
 from tests.conftest import SHARED
 from tests.small import SmallClient, word_vector
@@ -154,7 +153,6 @@ def test_an_index_newer_than_the_database_is_not_trusted(live: Services, add_tex
     foreign = faiss.IndexIDMap2(faiss.IndexFlatIP(384))
     foreign.add_with_ids(np.ones((1, 384), np.float32), np.array([999]))
     dense.write(foreign, 10_000, live.index.path)
-    assert sorted(index_of(live).ids()) == []
     again = index_of(live)
     again.warm()
     assert 999 not in again.ids()
@@ -241,4 +239,3 @@ def test_the_hostile_prompts_of_the_abuse_corpus_are_searched_without_errors(
         entry = json.loads(line)
         question = next(value for key, value in entry.items() if key in ("text", "prompt", "question"))
         live.retriever.retrieve(question.encode("utf-8", "replace").decode("utf-8"))
-    assert ROOT.exists()
