@@ -1,6 +1,9 @@
 """Groundwork's web process: `streamlit run app.py` serves the pages, REST, and starts the two other processes."""
 
 import gc
+
+gc.disable()  # until all is loaded: the collector would look again and again through what has come to stay
+
 import logging
 import os
 import signal
@@ -48,8 +51,8 @@ async def lifespan(_: object) -> AsyncIterator[Mapping[str, Any]]:
         sys.stderr.write(f"\nGroundwork cannot start. {problem}\n\n")
         sys.stderr.flush()
         os._exit(1)
-    gc.collect()
     gc.freeze()  # what is imported now is left out of every later collection
+    gc.enable()
     _end_streams_first(live)
     log.info("Groundwork is ready at http://%s:%s", st.get_option("server.address"), st.get_option("server.port"))
     yield {}

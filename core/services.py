@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from filelock import FileLock, Timeout
 
 from core.accounts import LOCAL, Accounts
 from core.chat.answers import Answers
-from core.chat.chain import AnswerChain
 from core.chat.conversations import Conversations
 from core.chat.naming import Namer
 from core.chat.pipelines import Pipelines
@@ -29,14 +30,12 @@ from core.health import HealthWatch
 from core.jobs import Jobs
 from core.library import Library
 from core.models.catalog import find
-from core.models.chat_model import EngineChatModel
 from core.models.client import ModelClient
 from core.models.installed import Models
 from core.processes import ChildProcess
 from core.prompts import Prompts
 from core.retrieval.dense import DenseIndex
 from core.retrieval.keyword import KeywordIndex
-from core.retrieval.retriever import HybridRetriever
 from core.retrieval.store import ChunkStore
 from core.samples import Samples
 from core.settings import ROOT, Settings, load
@@ -45,11 +44,16 @@ from core.storage.files import FileStore
 from core.storage.migrations import upgrade
 from core.types import GenerationOptions, Scope
 
+if TYPE_CHECKING:
+    from core.chat.chain import AnswerChain
+    from core.retrieval.retriever import HybridRetriever
+
 SEEDS = ROOT / "data" / "prompts"
 SAMPLES = ROOT / "data" / "samples"
 ABANDONED = 600.0  # seconds after which an unfinished upload belongs to nobody
 SWEEP_SECONDS = 300.0
 DRAIN_SECONDS = 3.0
+FIRST_PAGE_SECONDS = 4.0  # after the start: a page that is asked for then should not share its core with imports
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ class Services:
     models: Models
     health: HealthWatch
     index: DenseIndex
-    retriever: HybridRetriever
+    chain: Callable[[], AnswerChain]
     prompts: Prompts
     conversations: Conversations
     turns: Turns
@@ -85,6 +89,10 @@ class Services:
     def worker(self) -> ChildProcess:
         return ChildProcess("ingest worker", lambda: ["-m", "ingest", "work", "--parent-pipe"])
 
+    @property
+    def retriever(self) -> HybridRetriever:
+        return cast("HybridRetriever", self.chain().retriever)
+
     def start(self) -> None:
         """What the web process does once: recover from the last end, start the other processes, warm the index."""
         self.conversations.mark_interrupted()
@@ -94,8 +102,12 @@ class Services:
         threading.Thread(target=self._tend, name="tend", daemon=True).start()
 
     def _tend(self) -> None:
-        """Load the index while nobody waits for it; then, now and then, remove what crashes left behind."""
-        self.index.warm()
+        """Load what the first question needs while nobody waits; now and then remove what crashes left behind."""
+        if not self.namer.closing.wait(FIRST_PAGE_SECONDS):
+            self.index.warm()
+            self.client.prepare()
+            self.chain()
+            gc.freeze()  # libraries stay: without this every later collection would look through them
         while not self.namer.closing.wait(SWEEP_SECONDS):
             self.documents.sweep(older_than=time.time() - ABANDONED)
             self.index.save()
@@ -164,24 +176,34 @@ def build(settings: Settings, client: ModelClient | None = None) -> Services:
     prompts, conversations, pipelines = Prompts(db, SEEDS), Conversations(db), Pipelines(db)
     prompts.prepare(author_id=LOCAL.id)
     index = DenseIndex(chunks, settings.embedding_model, settings.index)
-    retriever = HybridRetriever(
-        store=chunks, dense=index, keyword=KeywordIndex(db), embedder=client, scope=Scope(LOCAL.id), k=settings.passages
-    )
     options = GenerationOptions(max_tokens=settings.answer_tokens)
 
     def recipe() -> Recipe:
         active = models.active_id()
         return Recipe(active, find(active).sha256, settings.embedding_model, settings.passages, options)
 
-    model = EngineChatModel(client=client)
-    namer = Namer(conversations, prompts, model)
+    chain = cache(lambda: _chain(settings, db, chunks, index, client))
+    namer = Namer(conversations, prompts, lambda: chain().model)
     records = TurnRecords(db, prompts, pipelines, recipe)
-    turns = Turns(AnswerChain(retriever, model, client), conversations, records, namer.name)
+    turns = Turns(chain, conversations, records, namer.name)
     return Services(
         settings, db, accounts, files, jobs, documents, Library(db, documents), chunks, client, models,
-        HealthWatch(models, client), index, retriever, prompts, conversations, turns, Answers(db), namer,
+        HealthWatch(models, client), index, chain, prompts, conversations, turns, Answers(db), namer,
         FeedbackBook(db), Samples(documents, SAMPLES),
     )  # fmt: skip
+
+
+def _chain(settings: Settings, db: Database, chunks: ChunkStore, index: DenseIndex, client: ModelClient) -> AnswerChain:
+    """LangChain takes a second to import: the first question pays for it, or the time when nobody asks, but no page."""
+    from core.chat.chain import AnswerChain
+    from core.models.chat_model import EngineChatModel
+    from core.retrieval.retriever import HybridRetriever
+
+    keyword, scope = KeywordIndex(db), Scope(LOCAL.id)
+    retriever = HybridRetriever(
+        store=chunks, dense=index, keyword=keyword, embedder=client, scope=scope, k=settings.passages
+    )
+    return AnswerChain(retriever, EngineChatModel(client=client), client)
 
 
 _services: Services | None = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -16,11 +15,11 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from core.chat.citations import cite
 from core.chat.condense import accept, stands_alone, transcript
 from core.chat.context import TokenCounter, blocks, fit
+from core.chat.request import AnswerRequest
 from core.errors import Cancelled, ModelError
-from core.models.chat_model import EngineChatModel, progress, to_langchain
+from core.models.chat_model import arguments, progress, to_langchain
 from core.prompts import render
 from core.retrieval.retriever import HybridRetriever, from_langchain
-from core.traces import Trace
 from core.types import (
     ChatMessage,
     Cited,
@@ -40,24 +39,6 @@ from core.types import (
 
 CONDENSED_TOKENS = 96
 NOTHING_FOUND = "I could not find this in your documents."
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerRequest:
-    """One question with everything that decides its answer.
-
-    `passages` given means: do not search, answer from these (to try a prompt on an earlier question).
-    """
-
-    question: str
-    scope: Scope
-    answer_prompt: str
-    condense_prompt: str
-    history: tuple[ChatMessage, ...] = ()
-    passages: tuple[Passage, ...] | None = None
-    options: GenerationOptions = field(default_factory=GenerationOptions)
-    cancel: threading.Event = field(default_factory=threading.Event)
-    trace: Trace = field(default_factory=Trace)
 
 
 class AnswerChain(Runnable[AnswerRequest, Event]):
@@ -154,8 +135,7 @@ class AnswerChain(Runnable[AnswerRequest, Event]):
         options: GenerationOptions,
         config: RunnableConfig | None,
     ) -> Iterator[GenerationChunk]:
-        own = isinstance(self.model, EngineChatModel)
-        extra: dict[str, Any] = {"options": options, "cancel": request.cancel} if own else {}
+        extra = arguments(self.model, options, request.cancel)
         for chunk in self.model.stream(_messages(messages), config, **extra):
             _raise_if(request.cancel)
             yield progress(chunk)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import Any
-
-from langchain_core.language_models.chat_models import BaseChatModel
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from core.chat.conversations import LONGEST_TITLE, Conversations
 from core.errors import GroundworkError
-from core.models.chat_model import EngineChatModel, to_langchain
 from core.prompts import Prompts, render
-from core.types import GenerationOptions
+from core.types import ChatMessage, GenerationOptions
+
+if TYPE_CHECKING:
+    from langchain_core.language_models.chat_models import BaseChatModel
 
 log = logging.getLogger(__name__)
 
@@ -20,9 +21,9 @@ TITLE_TOKENS = 24
 
 
 class Namer:
-    """Names conversations that have no title of their own."""
+    """Names conversations that have no title of their own. `model` makes the chat model when it is first needed."""
 
-    def __init__(self, conversations: Conversations, prompts: Prompts, model: BaseChatModel) -> None:
+    def __init__(self, conversations: Conversations, prompts: Prompts, model: Callable[[], BaseChatModel]) -> None:
         self.conversations = conversations
         self.prompts = prompts
         self.model = model
@@ -35,15 +36,16 @@ class Namer:
                 return
             thread = self.conversations.thread(conversation_id, owner_id=owner_id)
             values = {"question": thread[0].content[:1000], "answer": thread[1].content[:500]}
-            prompt = to_langchain(render(self.prompts.published("title").text, values))
-            options = GenerationOptions(max_tokens=TITLE_TOKENS, priority="background")
-            own = isinstance(self.model, EngineChatModel)
-            extra: dict[str, Any] = {"options": options, "cancel": self.closing} if own else {}
-            title = tidy(str(self.model.invoke(prompt, **extra).content))
-            if title:
+            if title := tidy(self._complete(render(self.prompts.published("title").text, values))):
                 self.conversations.rename(conversation_id, title, owner_id=owner_id, by="model")
         except GroundworkError as problem:
             log.info("conversation %s keeps its first title: %s", conversation_id, problem)
+
+    def _complete(self, prompt: Sequence[ChatMessage]) -> str:
+        from core.models.chat_model import arguments, to_langchain
+
+        model, options = self.model(), GenerationOptions(max_tokens=TITLE_TOKENS, priority="background")
+        return str(model.invoke(to_langchain(prompt), **arguments(model, options, self.closing)).content)
 
 
 def tidy(text: str) -> str:

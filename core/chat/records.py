@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import delete, insert, update
 from sqlalchemy.orm import Session
 
-from core.chat.chain import AnswerRequest
 from core.chat.citations import MARKER
 from core.chat.conversations import load_passages, owned, path
 from core.chat.pipelines import Pipelines
+from core.chat.request import AnswerRequest
 from core.errors import NotFound
 from core.prompts import Prompts
-from core.retrieval.retriever import FUSION
+from core.retrieval.fusion import FUSION
 from core.storage.db import Database
 from core.storage.tables import CitationRow, ConversationRow, DocumentRow, MessageRow, PassageRow, TraceRow, now
 from core.traces import Trace

@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from uuid import uuid4
 
-from core.chat.chain import AnswerChain, AnswerRequest
 from core.chat.conversations import Conversations
 from core.chat.records import TurnRecords, TurnResult
+from core.chat.request import AnswerRequest
 from core.errors import Cancelled, Conflict, GroundworkError, ModelBusy
 from core.guard import clean_question
 from core.traces import Trace
@@ -32,6 +32,9 @@ from core.types import (
     Token,
     Waiting,
 )
+
+if TYPE_CHECKING:
+    from core.chat.chain import AnswerChain
 
 log = logging.getLogger(__name__)
 
@@ -105,11 +108,11 @@ class LiveTurn:
 
 
 class Turns:
-    """Starts turns and keeps those that are running."""
+    """Starts turns and keeps those that are running. `chain` makes the answer chain when it is first needed."""
 
     def __init__(
         self,
-        chain: AnswerChain,
+        chain: Callable[[], AnswerChain],
         conversations: Conversations,
         records: TurnRecords,
         name_conversation: Callable[[str, str], None],
@@ -252,7 +255,7 @@ class Turns:
 
     def _follow(self, turn: LiveTurn, request: AnswerRequest) -> Cited:
         cited = Cited("", ())
-        for event in self.chain.stream(request):
+        for event in self.chain().stream(request):
             if isinstance(event, Cited):
                 cited = event
             elif not isinstance(event, Done):  # both are told only once they are stored

@@ -69,6 +69,11 @@ class EngineChatModel(BaseChatModel):
         return self.client.count([text])[0]
 
 
+def arguments(model: BaseChatModel, options: GenerationOptions, cancel: threading.Event) -> dict[str, Any]:
+    """How to call a model: ours takes options and can be stopped, a foreign one has options of its own."""
+    return {"options": options, "cancel": cancel} if isinstance(model, EngineChatModel) else {}
+
+
 def progress(chunk: BaseMessage) -> GenerationChunk:
     """What a streamed chunk says; of a foreign model's chunk only the text is known."""
     step = chunk.step if isinstance(chunk, StepChunk) else None

@@ -9,21 +9,24 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import numpy as np
-import openai
 from numpy.typing import NDArray
-from openai.types.chat import ChatCompletionChunk
 
 from core.errors import Cancelled, ModelBusy, ModelError, ModelUnavailable, from_code
 from core.types import ChatMessage, GenerationChunk, GenerationOptions, Usage
+
+if TYPE_CHECKING:  # it takes half a second to import: `prepare` and the first question do, the first page does not
+    import openai
+    from openai.types.chat import ChatCompletionChunk
 
 CONNECT_SECONDS = 3.0
 # The server sends something at least while it reads the prompt; a silence this long means that it hangs.
 SILENCE_SECONDS = 600.0
 STARTING = "The model is still starting. Try again in a few seconds."
+GONE = "The model server stopped or is restarting. Try again in a few seconds."
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +82,8 @@ class ModelClient:
             "priority": options.priority,
             "cache_prompt": options.cache_prompt,
         }
-        with _translated(cancel), self._connected() as (api, _):
-            stream = api.chat.completions.create(  # type: ignore[call-overload]
+        with _asked(cancel):
+            stream = self._api().chat.completions.create(  # type: ignore[call-overload]
                 model="",
                 messages=[{"role": message.role, "content": message.content} for message in messages],
                 max_tokens=options.max_tokens,
@@ -100,8 +103,8 @@ class ModelClient:
 
     def embed(self, texts: Sequence[str], *, priority: str) -> NDArray[np.float32]:
         """Vectors of length 1, float32, shape (len(texts), dimension). `priority` is query or ingest."""
-        with _translated(None), self._connected() as (api, _):
-            result = api.embeddings.create(model="", input=list(texts), extra_body={"priority": priority})
+        with _asked():
+            result = self._api().embeddings.create(model="", input=list(texts), extra_body={"priority": priority})
             return np.array([item.embedding for item in result.data], dtype=np.float32)
 
     def count(self, contents: Sequence[str]) -> list[int]:
@@ -120,16 +123,15 @@ class ModelClient:
 
     def context_tokens(self) -> int:
         """Tokens that one prompt and its answer may have together."""
-        with _translated(None), self._connected() as (_, http):
-            reply = http.get("/v1/models")
+        with _reached():
+            reply = self._connected().get("/v1/models")
             _raise_for(reply)
             return next((int(m["context_length"]) for m in reply.json()["data"] if m["role"] == "chat"), 0)
 
     def status(self) -> ServerStatus:
         """Never raises: an unreachable server is a status too."""
         try:
-            with self._connected() as (_, http):
-                body = http.get("/healthz", timeout=CONNECT_SECONDS).json()
+            body = self._connected().get("/healthz", timeout=CONNECT_SECONDS).json()
         except (httpx2.HTTPError, ModelUnavailable, ValueError):
             return DOWN
         chat, embedder, queue = body["chat"], body["embedder"], body["queue"]
@@ -142,6 +144,11 @@ class ModelClient:
             body["pid"],
         )
 
+    @staticmethod
+    def prepare() -> None:
+        """Import what the first question would have to wait for."""
+        import openai  # noqa: F401
+
     def close(self) -> None:
         with self._lock:
             if self._http:
@@ -149,29 +156,35 @@ class ModelClient:
             self._http = self._openai = self._address = None
 
     def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        with _translated(None), self._connected() as (_, http):
-            reply = http.post(path, json=body)
+        with _reached():
+            reply = self._connected().post(path, json=body)
             _raise_for(reply)
             return dict(reply.json())
 
-    @contextmanager
-    def _connected(self) -> Iterator[tuple[openai.OpenAI, httpx2.Client]]:
+    def _connected(self) -> httpx2.Client:
         address = self._read_address()
         with self._lock:
-            if address != self._address or self._http is None or self._openai is None:
-                url = f"http://127.0.0.1:{address.port}"
+            if address != self._address or self._http is None:
                 self._http = httpx2.Client(
-                    base_url=url,
+                    base_url=f"http://127.0.0.1:{address.port}",
                     headers={"Authorization": f"Bearer {address.secret}"},
                     timeout=httpx2.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS),
                     trust_env=False,  # a proxy has no business between two processes of one machine
                 )
+                self._openai, self._address = None, address
+            return self._http
+
+    def _api(self) -> openai.OpenAI:
+        import openai
+
+        http = self._connected()
+        with self._lock:
+            if self._openai is None or self._http is not http:
+                secret = http.headers["Authorization"].removeprefix("Bearer ")
                 self._openai = openai.OpenAI(
-                    base_url=url + "/v1", api_key=address.secret, http_client=self._http, max_retries=0
+                    base_url=f"{http.base_url}v1", api_key=secret, http_client=http, max_retries=0
                 )
-                self._address = address
-            api, http = self._openai, self._http
-        yield api, http
+            return self._openai
 
     def _read_address(self) -> Address:
         try:
@@ -182,8 +195,19 @@ class ModelClient:
 
 
 @contextmanager
-def _translated(cancel: threading.Event | None) -> Iterator[None]:
+def _reached() -> Iterator[None]:
+    """Our own error for a server that cannot be reached, or is lost on the way."""
+    try:
+        yield
+    except httpx2.TransportError as error:
+        raise ModelUnavailable(GONE) from error
+
+
+@contextmanager
+def _asked(cancel: threading.Event | None = None) -> Iterator[None]:
     """Our own errors for everything that the protocol, the library and the network can say."""
+    import openai
+
     try:
         yield
     except openai.APIStatusError as error:
@@ -191,7 +215,7 @@ def _translated(cancel: threading.Event | None) -> Iterator[None]:
     except (openai.APIConnectionError, httpx2.TransportError) as error:
         if cancel is not None and cancel.is_set():
             raise Cancelled("Stopped.") from error
-        raise ModelUnavailable("The model server stopped or is restarting. Try again in a few seconds.") from error
+        raise ModelUnavailable(GONE) from error
     except openai.APIError as error:
         raise _from_body(error.body, None) from error
 

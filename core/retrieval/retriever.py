@@ -15,7 +15,7 @@ from pydantic import ConfigDict
 
 from core.errors import ModelError
 from core.retrieval.dense import DenseIndex
-from core.retrieval.fusion import fuse
+from core.retrieval.fusion import DENSE_WEIGHT, KEYWORD_WEIGHT, fuse
 from core.retrieval.keyword import KeywordIndex
 from core.retrieval.store import ChunkStore, StoredChunk
 from core.types import Passage, Scope
@@ -23,9 +23,6 @@ from core.types import Passage, Scope
 log = logging.getLogger(__name__)
 
 CANDIDATES = 50
-# Of 300 SQuAD questions 96 % have their answer in the best three with these weights, 94 % by keyword alone.
-DENSE_WEIGHT, KEYWORD_WEIGHT = 0.7, 1.0
-FUSION = f"rrf-60, dense {DENSE_WEIGHT}, keyword {KEYWORD_WEIGHT}"
 
 
 @runtime_checkable

@@ -45,11 +45,18 @@ class ModelHost:
         self._jobs: SimpleQueue[tuple[Load, str]] = SimpleQueue()
         threading.Thread(target=self._run, name="loader", daemon=True).start()
 
-    def start(self, chat_id: str, embedder_id: str) -> None:
-        """Begin to load both, the chat model first."""
+    def start(self, chat_id: str, embedder_id: str) -> threading.Thread:
+        """Begin to load both, side by side: one mostly reads from the disk, the other imports Python.
+
+        The thread that is returned ends with the embedder, which takes longer.
+        """
         self.chat, self.embedding = ModelStatus(chat_id, "loading"), ModelStatus(embedder_id, "loading")
         self._jobs.put((self._load_chat, chat_id))
-        self._jobs.put((self._load_embedder, embedder_id))
+        embedding = threading.Thread(
+            target=self._attempt, args=(self._load_embedder, embedder_id), name="embedder-loader", daemon=True
+        )
+        embedding.start()
+        return embedding
 
     def change_chat(self, model_id: str) -> None:
         """Begin to load another chat model; the old one works until then. Raises NotFound for an unknown id."""
@@ -84,16 +91,18 @@ class ModelHost:
 
     def _run(self) -> None:
         while True:
-            load, model_id = self._jobs.get()
-            try:
-                load(model_id)
-            except GroundworkError as error:
-                log.warning("loading %s: %s", model_id, error)
-                self._failed(load, model_id, str(error))
-            except (ImportError, MemoryError, OSError, RuntimeError, ValueError) as error:
-                log.exception("loading %s", model_id)
-                sentence = f"The model {model_id} could not be loaded ({type(error).__name__}): the log tells more."
-                self._failed(load, model_id, sentence)
+            self._attempt(*self._jobs.get())
+
+    def _attempt(self, load: Load, model_id: str) -> None:
+        try:
+            load(model_id)
+        except GroundworkError as error:
+            log.warning("loading %s: %s", model_id, error)
+            self._failed(load, model_id, str(error))
+        except (ImportError, MemoryError, OSError, RuntimeError, ValueError) as error:
+            log.exception("loading %s", model_id)
+            sentence = f"The model {model_id} could not be loaded ({type(error).__name__}): the log tells more."
+            self._failed(load, model_id, sentence)
 
     def _load_chat(self, model_id: str) -> None:
         model = _find(model_id, "chat")

@@ -77,6 +77,20 @@ def connect(path: Path, *, foreign_keys: bool = True) -> Engine:
     return engine
 
 
+def revision(path: Path) -> str | None:
+    """The schema that the database has; None for a file that is not there, or not one of ours."""
+    if not path.exists():
+        return None
+    connection = pysqlite3.connect(str(path), timeout=BUSY_SECONDS)
+    try:
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except pysqlite3.DatabaseError:
+        return None  # whatever is wrong with it, the long way says it
+    finally:
+        connection.close()
+    return str(row[0]) if row else None
+
+
 def backup(path: Path, copy: Path) -> None:
     """Write a consistent copy, also while others write. A plain copy of the file would miss what is in the WAL."""
     draft = copy.with_suffix(".tmp")

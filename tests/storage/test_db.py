@@ -6,12 +6,15 @@ from pathlib import Path
 import pysqlite3
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 
 from core.errors import DatabaseTooNew, StorageBusy, StorageError
 from core.storage import db as db_module
+from core.storage import migrations
 from core.storage.db import Database
 from core.storage.migrations import upgrade
 from core.storage.tables import Base, ChunkRow, DocumentRow, PreferenceRow, PromptRow, PromptVersionRow, UserRow
@@ -45,6 +48,12 @@ def test_migrations_make_the_schema_of_the_tables(db: Database) -> None:
         differences = compare_metadata(MigrationContext.configure(connection), Base.metadata)
     # The virtual table of the keyword index and its shadows are not SQLAlchemy's.
     assert [d for d in differences if not (d[0] == "remove_table" and d[1].name.startswith("chunk_words"))] == []
+
+
+def test_the_short_way_for_a_current_database_knows_the_newest_migration(db: Database) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    assert migrations.NEWEST == ScriptDirectory.from_config(config).get_current_head() == db_module.revision(db.path)
 
 
 def test_sqlite_is_free_of_the_wal_reset_bug() -> None:
