@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from core.errors import BadUpload, Conflict, NotFound
 from core.jobs import OPEN, Jobs
-from core.retrieval.store import raise_generation
+from core.retrieval.store import FOUND, raise_generation
 from core.storage.db import Database
 from core.storage.files import FileStore
 from core.storage.tables import CollectionDocumentRow, CollectionRow, DocumentRow, DocumentTextRow, JobRow
@@ -118,6 +118,8 @@ class Documents:
             return self._queue(session, row)
 
     def _queue(self, session: Session, row: DocumentRow) -> str:
+        if row.status in FOUND:
+            raise_generation(session)  # until it is read again, questions do not find it
         row.status, row.error = DocumentStatus.queued.value, ""
         return self.jobs.submit(session, kind=INGEST, owner_id=row.owner_id, document_id=row.id)
 

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from core.documents import DocumentInfo, Documents, collection_name, collections_of, document_info, owned_collection
 from core.errors import Conflict, NotFound
-from core.retrieval.store import raise_generation
+from core.retrieval.store import current_generation, raise_generation
 from core.storage.db import Database
 from core.storage.tables import CollectionDocumentRow, DocumentRow
 from core.types import DocumentStatus
@@ -52,11 +52,12 @@ class Library:
     def __init__(self, db: Database, documents: Documents) -> None:
         self.db = db
         self.documents = documents
+        self._titles: dict[tuple[str, int], tuple[int, tuple[tuple[str, str], ...]]] = {}
 
     def counts(self, *, owner_id: str, collection_id: str | None = None) -> DocumentCounts:
         """All documents of the owner, or of one of their collections, by what questions can do with them."""
-        chosen = _filtered(owner_id, DocumentFilter(collection_id)).subquery()
-        query = select(chosen.c.status, func.count()).group_by(chosen.c.status)
+        chosen = _filtered(owner_id, DocumentFilter(collection_id))
+        query = chosen.with_only_columns(DocumentRow.status, func.count()).group_by(DocumentRow.status)
         with self.db.read() as session:
             rows = {row[0]: row[1] for row in session.execute(query)}
         return DocumentCounts(
@@ -66,23 +67,25 @@ class Library:
             failed=rows.get(DocumentStatus.failed.value, 0),
         )
 
-    def titles(self, *, owner_id: str, limit: int = 500) -> list[tuple[str, str]]:
-        """Id and title of the newest documents that questions can find, in the order of their titles."""
-        query = (
-            select(DocumentRow.id, DocumentRow.title, DocumentRow.name)
-            .where(DocumentRow.owner_id == owner_id, DocumentRow.status.in_([status.value for status in FOUND]))
-            .order_by(DocumentRow.created_at.desc())
-            .limit(limit)
-        )
+    def titles(self, *, owner_id: str, limit: int = 500) -> tuple[tuple[str, str], ...]:
+        """Id and title of the newest documents that questions can find, in the order of their titles.
+
+        Every page of the chat asks for them, so they are remembered until a document comes, changes or goes.
+        """
         with self.db.read() as session:
-            found = [(id, title or name) for id, title, name in session.execute(query)]
-        return sorted(found, key=lambda entry: entry[1].casefold())
+            generation = current_generation(session)
+            known = self._titles.get((owner_id, limit))
+            if known is None or known[0] != generation:
+                found = [(id, title or name) for id, title, name in session.execute(_newest(owner_id, limit))]
+                known = (generation, tuple(sorted(found, key=lambda entry: entry[1].casefold())))
+                self._titles[owner_id, limit] = known
+        return known[1]
 
     def page(self, chosen: DocumentFilter, *, owner_id: str, start: int = 0, size: int = 20) -> DocumentPage:
         """Documents from `start` on, the newest first, and how many there are in all."""
         query = _filtered(owner_id, chosen)
         with self.db.read() as session:
-            total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
+            total = session.scalar(query.with_only_columns(func.count())) or 0
             ordered = query.order_by(DocumentRow.created_at.desc(), DocumentRow.id).offset(start).limit(size)
             rows = session.scalars(ordered).all()
             homes = collections_of(session, owner_id, [row.id for row in rows])
@@ -117,6 +120,15 @@ class Library:
                 session.flush()
         except IntegrityError as error:
             raise Conflict(f"There is a collection called {name} already.") from error
+
+
+def _newest(owner_id: str, limit: int) -> Select[str, str, str]:
+    return (
+        select(DocumentRow.id, DocumentRow.title, DocumentRow.name)
+        .where(DocumentRow.owner_id == owner_id, DocumentRow.status.in_([status.value for status in FOUND]))
+        .order_by(DocumentRow.created_at.desc())
+        .limit(limit)
+    )
 
 
 def _filtered(owner_id: str, chosen: DocumentFilter) -> Select[DocumentRow]:

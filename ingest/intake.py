@@ -13,7 +13,7 @@ import numpy as np
 from sqlalchemy import select, update
 
 from core.errors import BadUpload, ModelBusy, ModelMissing, ModelUnavailable
-from core.retrieval.store import ChunkStore, Vectors
+from core.retrieval.store import ChunkStore, Vectors, raise_generation
 from core.storage.db import Database
 from core.storage.files import FileStore
 from core.storage.tables import DocumentRow, DocumentTextRow
@@ -102,6 +102,8 @@ class Intake:
             if row.status in UNREAD:
                 row.status = (DocumentStatus.searchable if stored else DocumentStatus.processing).value
                 row.error = ""
+                if stored:
+                    raise_generation(session)
             return _Source(row.id, row.name, self.files.path(row.sha256), row.sha256, row.receipt, stored)
 
     def _store_text(self, source: _Source, lease: Lease) -> dict[str, Any]:

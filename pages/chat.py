@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.chat.conversations import ConversationInfo
+from core.chat.conversations import ConversationInfo, MessageView
 from core.errors import NotFound
 from core.types import User
 from pages.ui import asking, citations, conversations, frame, live, message, state, status, welcome
@@ -11,9 +11,9 @@ from pages.ui import asking, citations, conversations, frame, live, message, sta
 def draw(user: User) -> None:
     services, conversation_id, chat = state.services(), state.conversation(), state.chat()
     state.take_source()
-    info = find(conversation_id, user)
-    turn = services.turns.active(info.id) if info else None  # before the thread: a turn stores its end, then ends
-    thread = services.conversations.thread(info.id, owner_id=user.id) if info else []
+    running = services.turns.active(conversation_id or "")  # before the thread: a turn stores its end, then ends
+    info, thread = find(conversation_id, user)
+    turn = running if info else None
     asking.field(info, user, busy=turn is not None)
     citations.draw_open(thread, user)
     conversations.dialogs(user)
@@ -34,12 +34,12 @@ def draw(user: User) -> None:
     chat.drawn = len(shown)
 
 
-def find(conversation_id: str | None, user: User) -> ConversationInfo | None:
+def find(conversation_id: str | None, user: User) -> tuple[ConversationInfo | None, list[MessageView]]:
     """The open conversation; one that is gone is said to be gone, and the page is a new one."""
     if conversation_id is None:
-        return None
+        return None, []
     try:
-        return state.services().conversations.get(conversation_id, owner_id=user.id)
+        return state.services().conversations.open(conversation_id, owner_id=user.id)
     except NotFound:
         state.open_conversation(None)
         raise

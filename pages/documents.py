@@ -7,13 +7,10 @@ from pages.ui import collections, document_details, document_list, frame, jobs, 
 
 
 def draw(user: User) -> None:
-    services = state.services()
-    homes = services.documents.list_collections(owner_id=user.id)
+    homes = state.services().documents.list_collections(owner_id=user.id)
     upload.form(homes, user)
     jobs.progress(user)
-    if services.library.counts(owner_id=user.id).total or homes:
-        document_list.draw(homes, user)
-    else:
+    if not document_list.draw(homes, user):
         st.caption("No documents yet. Add your own above, or begin with these:")
         welcome.load_button(user)
     collections.draw_open(homes, user)

@@ -32,7 +32,6 @@ OWNERS = {
     "sentence_transformers": {"core/serving"},
     "pypdfium2": {"ingest/loaders/pdf.py"},
     "docx": {"ingest/loaders/office.py"},
-    "bs4": {"ingest/loaders/web.py"},
     "langchain_community": {"ingest/loaders/community.py"},
     "openai": {"core/models/client.py"},
     "pysqlite3": {"core/storage/db.py"},

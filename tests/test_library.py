@@ -53,7 +53,7 @@ def test_a_page_is_filtered_before_it_is_cut(live: Services, add_text: Add) -> N
 def test_titles_are_those_of_documents_that_can_be_found(live: Services, add_text: Add) -> None:
     second, first = add_text("Words.", name="b.md"), add_text("More words.", name="A.md")
     queue(live, "c.md")
-    assert live.library.titles(owner_id=ME) == [(first, "A.md"), (second, "b.md")]
+    assert live.library.titles(owner_id=ME) == ((first, "A.md"), (second, "b.md"))
 
 
 def test_what_belongs_to_somebody_else_does_not_exist(live: Services, add_text: Add, other: str) -> None:
@@ -63,7 +63,7 @@ def test_what_belongs_to_somebody_else_does_not_exist(live: Services, add_text: 
     assert live.library.counts(owner_id=ME).total == 0
     assert live.library.counts(owner_id=ME, collection_id=home).total == 0
     assert live.library.page(DocumentFilter(home), owner_id=ME).total == 0
-    assert live.library.titles(owner_id=ME) == []
+    assert live.library.titles(owner_id=ME) == ()
     assert live.library.delete([theirs], owner_id=ME) == 0
     live.library.add_to_collection([theirs], mine, owner_id=ME)
     assert live.documents.list_collections(owner_id=ME)[0].documents == 0

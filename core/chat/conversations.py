@@ -136,6 +136,10 @@ class Conversations:
 
     def thread(self, conversation_id: str, *, owner_id: str) -> list[MessageView]:
         """The branch that is shown, from the first question to the newest message."""
+        return self.open(conversation_id, owner_id=owner_id)[1]
+
+    def open(self, conversation_id: str, *, owner_id: str) -> tuple[ConversationInfo, list[MessageView]]:
+        """The conversation with its thread, from one snapshot."""
         with self.db.read() as session:
             conversation = owned(session, conversation_id, owner_id)
             rows = {
@@ -143,7 +147,7 @@ class Conversations:
                 for row in session.scalars(select(MessageRow).where(MessageRow.conversation_id == conversation_id))
             }
             branch = path(rows, conversation.head_id)
-            return _views(session, rows, branch, owner_id)
+            return _info(conversation), _views(session, rows, branch, owner_id)
 
     def show_branch(self, conversation_id: str, message_id: int, *, owner_id: str) -> None:
         """Show the branch through this message, down to its newest end."""
@@ -192,7 +196,8 @@ def _views(
     passages = load_passages(session, ids)
     said = select(FeedbackRow).where(FeedbackRow.message_id.in_(ids), FeedbackRow.user_id == owner_id)
     ratings = {row.message_id: Rating(row.thumb, tuple(row.reasons), row.comment) for row in session.scalars(said)}
-    traces = {row.message_id: row for row in session.scalars(select(TraceRow).where(TraceRow.message_id.in_(ids)))}
+    used = select(TraceRow.message_id, TraceRow.usage).where(TraceRow.message_id.in_(ids))
+    usages = dict(session.execute(used).tuples())
     siblings: dict[tuple[int | None, str], list[int]] = {}
     for row in sorted(rows.values(), key=lambda row: row.id):
         siblings.setdefault((row.parent_id, row.role), []).append(row.id)
@@ -210,7 +215,7 @@ def _views(
             citations=tuple(citations.get(row.id, ())),
             passages=tuple(passages.get(row.id, ())),
             rating=ratings.get(row.id),
-            seconds=traces[row.id].usage.get("seconds") if row.id in traces else None,
+            seconds=usages.get(row.id, {}).get("seconds"),
         )
         for row in branch
     ]

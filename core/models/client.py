@@ -37,6 +37,10 @@ class Address:
     secret: str
     pid: int
 
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
 
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
@@ -166,7 +170,7 @@ class ModelClient:
         with self._lock:
             if address != self._address or self._http is None:
                 self._http = httpx2.Client(
-                    base_url=f"http://127.0.0.1:{address.port}",
+                    base_url=address.url,
                     headers={"Authorization": f"Bearer {address.secret}"},
                     timeout=httpx2.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS),
                     trust_env=False,  # a proxy has no business between two processes of one machine
@@ -177,12 +181,12 @@ class ModelClient:
     def _api(self) -> openai.OpenAI:
         import openai
 
-        http = self._connected()
+        self._connected()
         with self._lock:
-            if self._openai is None or self._http is not http:
-                secret = http.headers["Authorization"].removeprefix("Bearer ")
+            if self._openai is None:
+                address = self._address or self._read_address()
                 self._openai = openai.OpenAI(
-                    base_url=f"{http.base_url}v1", api_key=secret, http_client=http, max_retries=0
+                    base_url=f"{address.url}/v1", api_key=address.secret, http_client=self._http, max_retries=0
                 )
             return self._openai
 

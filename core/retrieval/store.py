@@ -143,12 +143,12 @@ class ChunkStore:
 
     def generation(self) -> int:
         with self.db.read() as session:
-            return _generation(session)
+            return current_generation(session)
 
     def changes(self, embedder: str, known: NDArray[np.int64]) -> VectorChanges:
         """What an index over the chunk ids `known` lacks and holds too much, seen in one snapshot."""
         with self.db.read() as session:
-            generation = _generation(session)
+            generation = current_generation(session)
             stored = np.fromiter(
                 session.scalars(select(VectorRow.chunk_id).where(VectorRow.embedder == embedder)), dtype=np.int64
             )
@@ -208,11 +208,12 @@ def visible(scope: Scope) -> list[ColumnElement[bool]]:
 
 
 def raise_generation(session: Session) -> None:
-    """Tell every index that the set of vectors has changed; call it in the transaction that changes it."""
+    """Tell every cache that what questions can find has changed; call it in the transaction that changes it."""
     session.execute(update(IndexStateRow).values(generation=IndexStateRow.generation + 1))
 
 
-def _generation(session: Session) -> int:
+def current_generation(session: Session) -> int:
+    """Which set of documents this snapshot holds."""
     return session.scalars(select(IndexStateRow.generation)).one()
 
 

@@ -27,8 +27,7 @@ from core.serving.http import build_app
 
 log = logging.getLogger(__name__)
 
-# A page needs a core for milliseconds, a model for seconds: the page goes first.
-BEHIND_PAGES = 5
+NICE = 5
 SWITCH_SECONDS = 0.001  # Python's default of 5 ms is felt: the engine asks for the interpreter several times a token
 GRACE_SECONDS = 1
 
@@ -41,8 +40,7 @@ def main() -> None:
         sys.exit("The model server is started by Groundwork, which gives it a secret on stdin.")
     gc.disable()
     sys.setswitchinterval(SWITCH_SECONDS)
-    if hasattr(os, "nice"):
-        os.nice(BEHIND_PAGES)
+    _stand_behind_pages()
     threading.excepthook = _die
     address = AddressFile(arguments.data / "run" / "model-server.json")
     threading.Thread(target=_follow_parent, args=(address,), name="parent-watch", daemon=True).start()
@@ -50,6 +48,7 @@ def main() -> None:
     options = ContextOptions(arguments.context, arguments.slots, arguments.threads, arguments.gpu_layers)
     host = ModelHost(arguments.models, options, queue_limit=arguments.queue_limit)
     listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # a token is small, and must not wait for the next
     for caught in (signal.SIGTERM, signal.SIGINT):
         # uvicorn has its own way to take a signal; when it has stopped it raises the same one again, for us.
         signal.signal(caught, lambda *_: _leave(address))
@@ -58,6 +57,14 @@ def main() -> None:
     threading.Thread(target=_collect_after, args=(loading,), name="collector", daemon=True).start()
     _serve(host, secret, listener)
     _leave(address)
+
+
+def _stand_behind_pages() -> None:
+    """A page needs a core for milliseconds, a model for seconds: the page goes first."""
+    if hasattr(os, "nice"):
+        os.nice(NICE)
+    if hasattr(os, "SCHED_BATCH"):  # Linux: and is not made to wait until our slice of time is over
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def _collect_after(loading: threading.Thread) -> None:

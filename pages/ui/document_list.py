@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import streamlit as st
 
@@ -15,8 +15,6 @@ from pages.ui.figures import count, moment, size
 from pages.ui.frame import attempt, say
 from pages.ui.markdown import plain, spoken
 
-Color = Literal["gray", "blue", "green", "red", "orange"]
-
 PAGE = 20
 SEARCH, STATUS, COLLECTION, NUMBER = "document-search", "document-status", "document-collection", "document-page"
 STATES = {
@@ -25,27 +23,31 @@ STATES = {
     "In progress": BUSY,
     "Failed": (DocumentStatus.failed,),
 }
-BADGES: dict[DocumentStatus, tuple[str, str, Color]] = {
-    DocumentStatus.queued: ("Waiting", ":material/schedule:", "gray"),
-    DocumentStatus.processing: ("Being read", ":material/hourglass_top:", "blue"),
-    DocumentStatus.searchable: ("Found by words", ":material/search:", "blue"),
-    DocumentStatus.ready: ("Ready", ":material/check:", "green"),
-    DocumentStatus.failed: ("Failed", ":material/error:", "red"),
+BADGES = {
+    DocumentStatus.queued: ":gray-badge[:material/schedule: Waiting]",
+    DocumentStatus.processing: ":blue-badge[:material/hourglass_top: Being read]",
+    DocumentStatus.searchable: ":blue-badge[:material/search: Found by words]",
+    DocumentStatus.ready: ":green-badge[:material/check: Ready]",
+    DocumentStatus.failed: ":red-badge[:material/error: Failed]",
 }
 EVERY = "All collections"
 
 
-def draw(collections: Sequence[Collection], user: User) -> None:
-    """Filters, bulk actions, rows and page numbers."""
-    chosen = _filters(collections)
+def draw(collections: Sequence[Collection], user: User) -> bool:
+    """Filters, bulk actions, rows and page numbers; nothing, and False, when there is no document at all."""
+    homes = {EVERY: None} | {collection.name: collection.id for collection in collections}
+    chosen = _chosen(homes)
     number = state.value(NUMBER) or 1
     found = state.services().library.page(chosen, owner_id=user.id, start=(number - 1) * PAGE, size=PAGE)
     if not found.documents and number > 1:  # the last one of the last page was deleted
         number = 1
         found = state.services().library.page(chosen, owner_id=user.id, size=PAGE)
+    if not found.total and chosen == DocumentFilter():
+        return False
+    _filters(list(homes))
     if not found.total:
         st.caption("No document matches.")
-        return
+        return True
     _bulk(found, collections, user)
     names = {collection.id: collection.name for collection in collections}
     with st.container(key="documents", gap="xsmall"):
@@ -53,16 +55,21 @@ def draw(collections: Sequence[Collection], user: User) -> None:
             _row(document, names, user)
     if found.total > PAGE:
         st.pagination(-(-found.total // PAGE), key=NUMBER)
+    return True
 
 
-def _filters(collections: Sequence[Collection]) -> DocumentFilter:
-    homes = {EVERY: None} | {collection.name: collection.id for collection in collections}
+def _chosen(homes: dict[str, str | None]) -> DocumentFilter:
+    """What the filters say; they are drawn afterwards, if there is anything to choose from."""
+    home, status = state.value(COLLECTION) or EVERY, state.value(STATUS) or "All"
+    return DocumentFilter(homes.get(home), STATES[status], state.value(SEARCH) or "")
+
+
+def _filters(homes: list[str]) -> None:
     hidden: dict[str, Any] = {"label_visibility": "collapsed", "on_change": _first_page}
     with st.container(horizontal=True, vertical_alignment="center", key="filters"):
-        search = st.text_input("Search", key=SEARCH, placeholder="Search by name", type="search", width=240, **hidden)
-        home = st.selectbox("Collection", list(homes), key=COLLECTION, width=200, **hidden)
-        status = st.segmented_control("Status", list(STATES), default="All", required=True, key=STATUS, **hidden)
-    return DocumentFilter(homes.get(home or EVERY), STATES[status or "All"], search or "")
+        st.text_input("Search", key=SEARCH, placeholder="Search by name", type="search", width=240, **hidden)
+        st.selectbox("Collection", homes, key=COLLECTION, width=200, **hidden)
+        st.segmented_control("Status", list(STATES), default="All", required=True, key=STATUS, **hidden)
 
 
 def _bulk(found: DocumentPage, collections: Sequence[Collection], user: User) -> None:
@@ -93,25 +100,21 @@ def _bulk(found: DocumentPage, collections: Sequence[Collection], user: User) ->
 
 
 def _row(document: DocumentInfo, names: dict[str, str], user: User) -> None:
-    word, icon, color = BADGES[document.status]
+    """Few elements, because there are twenty rows: each one costs every run of the page a third of a millisecond."""
     with st.container(border=True, horizontal=True, vertical_alignment="center", key=f"document-{document.id}"):
         st.checkbox(
             f"Select {spoken(document.name)}", key=f"pick-{document.id}", label_visibility="collapsed", width=24
         )
-        with st.container(gap=None, width="stretch"):
-            with st.container(horizontal=True, gap="small", vertical_alignment="center"):
-                st.button(
-                    f"**{plain(document.title or document.name)}**",
-                    key=f"details-{document.id}",
-                    type="tertiary",
-                    help="What was read from it, and what can be done with it",
-                    on_click=_open,
-                    args=(document.id,),
-                )
-                st.badge(word, icon=icon, color=color)
-            st.caption(" · ".join(_facts(document, names)))
-            if document.error:
-                st.caption(f":red[{plain(document.error)}]")
+        st.button(
+            f"**{plain(document.title or document.name)}**",
+            key=f"details-{document.id}",
+            type="tertiary",
+            help="What was read from it, and what can be done with it",
+            on_click=_open,
+            args=(document.id,),
+        )
+        error = f"  \n:red[{plain(document.error)}]" if document.error else ""
+        st.caption(" · ".join(_facts(document, names)) + error, width="stretch")
         if document.status == DocumentStatus.failed:
             st.button("Retry", key=f"retry-{document.id}", on_click=_retry, args=(document.id, user))
         elif document.status in BUSY:
@@ -120,7 +123,9 @@ def _row(document: DocumentInfo, names: dict[str, str], user: User) -> None:
 
 def _facts(document: DocumentInfo, names: dict[str, str]) -> list[str]:
     receipt = document.receipt
-    facts = [plain(document.name)] if document.title not in ("", document.name) else []
+    facts = [BADGES[document.status]]
+    if document.title not in ("", document.name):
+        facts.append(plain(document.name))
     if receipt.get("pages"):
         facts.append(count(int(receipt["pages"]), "page"))
     if receipt.get("characters"):
