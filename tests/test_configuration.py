@@ -137,7 +137,7 @@ def test_every_requirement_is_pinned_to_one_version_and_torch_without_a_build() 
     for name in ("requirements.txt", "requirements-dev.txt"):
         for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
             if line and not line.startswith(("#", "-r ")):
-                found = re.fullmatch(r"([a-z0-9][a-z0-9.-]*)==([0-9][a-z0-9.]*)", line)
+                found = re.fullmatch(r"([a-z0-9][a-z0-9.-]*)==([0-9][a-z0-9.]*)(; sys_platform .*)?", line)
                 assert found, line
                 assert found[1] not in pins, f"{found[1]} is pinned twice"
                 pins[found[1]] = found[2]
@@ -148,7 +148,8 @@ def test_the_environment_is_the_one_that_is_pinned() -> None:
     from importlib.metadata import PackageNotFoundError, version
 
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    pins = dict(line.split("==") for line in lines if "==" in line and not line.startswith("#"))
+    requirements = [line.split(";")[0] for line in lines if not line.startswith("#")]
+    pins = dict(line.split("==") for line in requirements if "==" in line)
     found: dict[str, str] = {}
     for name in pins:
         try:

@@ -197,7 +197,7 @@ def _views(
     said = select(FeedbackRow).where(FeedbackRow.message_id.in_(ids), FeedbackRow.user_id == owner_id)
     ratings = {row.message_id: Rating(row.thumb, tuple(row.reasons), row.comment) for row in session.scalars(said)}
     used = select(TraceRow.message_id, TraceRow.usage).where(TraceRow.message_id.in_(ids))
-    usages = dict(session.execute(used).tuples())
+    usages = {row[0]: row[1] for row in session.execute(used)}
     siblings: dict[tuple[int | None, str], list[int]] = {}
     for row in sorted(rows.values(), key=lambda row: row.id):
         siblings.setdefault((row.parent_id, row.role), []).append(row.id)

@@ -9,7 +9,6 @@ import streamlit as st
 
 from core import services as composition
 from core.chat.turns import LiveTurn
-from core.library import DocumentFilter
 from core.services import Services
 
 Kind = TypeVar("Kind")
@@ -50,7 +49,6 @@ class UploadResult:
 class DocumentsState:
     """The documents page. `pace` is, per job, its stage with the time and count at which we first saw it."""
 
-    chosen: DocumentFilter = field(default_factory=DocumentFilter)
     results: tuple[UploadResult, ...] = ()
     uploads: int = 0  # part of the uploader's key: a new one empties it
     open_id: str | None = None
