@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from core import services
-from core.errors import GroundworkError, ModelUnavailable
+from core.errors import GroundworkError, ModelUnavailable, from_code
 from core.fsck import Fsck
 from core.models import command
 from core.services import Services
@@ -88,7 +88,7 @@ def _answer(live: Services, options: argparse.Namespace) -> int:
         seen = len(turn.events)
     found: dict[type, Any] = {type(event): event for event in turn.events}
     if Failed in found:
-        raise GroundworkError(found[Failed].message)
+        raise from_code(found[Failed].code, found[Failed].message)
     cited: Cited = found[Cited]
     if options.json:
         usage = asdict(found[Done].usage)

@@ -9,14 +9,13 @@ from datetime import datetime
 from typing import Any, BinaryIO
 
 from sqlalchemy import delete, func, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core.errors import BadUpload, Conflict, NotFound
 from core.jobs import OPEN, Jobs
 from core.retrieval.store import FOUND, raise_generation
 from core.storage.db import Database
-from core.storage.files import FileStore
+from core.storage.files import FileStore, ReceivedFile
 from core.storage.tables import CollectionDocumentRow, CollectionRow, DocumentRow, DocumentTextRow, JobRow
 from core.types import DocumentStatus, Page
 
@@ -83,13 +82,11 @@ class Documents:
         Raises BadUpload (empty, too large, without a name), NotFound for a foreign collection, StorageFull.
         """
         name = clean_name(name)
-        stored = self.files.put(source, name=name, limit=self.limit)
-        try:
-            return self._register(stored.sha256, stored.size, name, owner_id, collection_id)
-        except IntegrityError:  # the same bytes, committed by somebody else between our look and our write
-            return self._register(stored.sha256, stored.size, name, owner_id, collection_id)
+        with self.files.receive(source, name=name, limit=self.limit) as received:
+            return self._register(received, name, owner_id, collection_id)
 
-    def _register(self, sha256: str, size: int, name: str, owner_id: str, collection_id: str | None) -> Added:
+    def _register(self, received: ReceivedFile, name: str, owner_id: str, collection_id: str | None) -> Added:
+        sha256, size = received.sha256, received.size
         with self.db.write() as session:
             if collection_id is not None:
                 owned_collection(session, collection_id, owner_id)
@@ -101,6 +98,7 @@ class Documents:
                 row = DocumentRow(owner_id=owner_id, name=name, title=name, sha256=sha256, size=size)
                 session.add(row)
                 session.flush()
+            self.files.keep(received)  # also when the bytes are known: the file may have been lost
             if collection_id is not None:
                 session.merge(CollectionDocumentRow(collection_id=collection_id, document_id=row.id))
                 raise_generation(session)
@@ -169,10 +167,10 @@ class Documents:
             sha256 = row.sha256
             session.delete(row)
             raise_generation(session)
-            session.flush()
+        # Only now: a row without its file would be a loss, a file without a row is swept away.
+        with self.db.write() as session:
             shared = session.scalar(select(func.count()).select_from(DocumentRow).where(DocumentRow.sha256 == sha256))
             if not shared:
-                # Inside the write lock: a new upload of the same bytes cannot register between count and removal.
                 self.files.remove(sha256)
 
     def sweep(self, *, older_than: float) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import String, cast, func, select
 from sqlalchemy.orm import aliased
 
 from core.errors import BadQuestion, NotFound
@@ -109,19 +109,20 @@ class FeedbackBook:
             query = query.where(FeedbackRow.thumb == thumb)
         if reviewed is not None:
             query = query.where(FeedbackRow.reviewed_at.is_not(None) if reviewed else FeedbackRow.reviewed_at.is_(None))
+        if reason is not None:  # one of REASONS, so that no other can hold it as a part
+            query = query.where(cast(FeedbackRow.reasons, String).contains(f'"{reason}"', autoescape=True))
         if part := search.strip():
             columns = (question.content, answer.content, FeedbackRow.comment)
             found = [column.icontains(part, autoescape=True) for column in columns]
             query = query.where(found[0] | found[1] | found[2])
         with self.db.read() as session:
-            entries = [
+            return [
                 FeedbackEntry(
                     row.id, message.conversation_id, message.id, asked, message.content, row.thumb, tuple(row.reasons),
                     row.comment, row.updated_at, row.reviewed_at, model or "", version,
                 )
                 for row, asked, message, model, version in session.execute(query)
             ]  # fmt: skip
-        return [entry for entry in entries if reason is None or reason in entry.reasons]
 
     def counts(self, *, owner_id: str) -> FeedbackCounts:
         query = (

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +23,17 @@ SHARED = ROOT.parent / "shared"
 def _no_foreign_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No test reads or writes the data folder of the checkout."""
     monkeypatch.setenv("GROUNDWORK_DATA", str(tmp_path / "data"))
+
+
+@pytest.fixture(scope="session")
+def abuse_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of hostile files, names and prompts with its manifest.json; made once, because it takes nine seconds."""
+    maker = SHARED / "abuse" / "make_abuse.py"
+    if not maker.exists():
+        pytest.skip("../shared/abuse is not beside the repository")
+    folder = tmp_path_factory.mktemp("abuse")
+    subprocess.run([sys.executable, str(maker), str(folder)], check=True, capture_output=True)
+    return folder
 
 
 @pytest.fixture

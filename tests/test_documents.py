@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,6 @@ from core.errors import BadUpload, Cancelled, Conflict, NotFound
 from core.fsck import Fsck
 from core.services import Services
 from core.types import Chunk, Document, DocumentStatus, JobStatus
-from tests.conftest import SHARED
 
 Add = Callable[..., str]
 ME = "local"
@@ -80,6 +80,26 @@ def test_a_failed_document_is_read_again_when_it_is_added_again(live: Services) 
     assert not again.duplicate
     assert again.job_id is not None
     assert live.documents.get(added.document_id, owner_id=ME).status == DocumentStatus.queued
+
+
+def test_adding_and_deleting_the_same_bytes_at_the_same_time_loses_no_file(live: Services) -> None:
+    stop = threading.Event()
+
+    def delete_all() -> None:
+        while not stop.is_set():
+            for document in live.documents.list_documents(owner_id=ME):
+                live.library.delete([document.id], owner_id=ME)
+
+    deleting = threading.Thread(target=delete_all)
+    deleting.start()
+    for _ in range(40):
+        add(live)
+    stop.set()
+    deleting.join()
+    add(live)
+    (document,) = live.documents.list_documents(owner_id=ME)
+    assert live.documents.content(document.id, owner_id=ME)[1]
+    assert set(live.files.stored()) == {document.sha256}
 
 
 def test_a_document_is_not_retried_while_it_is_being_read(live: Services) -> None:
@@ -147,16 +167,8 @@ def test_names_are_only_ever_shown(given: str, shown: str) -> None:
     assert clean_name(given) == shown
 
 
-def test_hostile_names_touch_no_path(live: Services) -> None:
-    names = SHARED / "abuse" / "make_abuse.py"
-    if not names.exists():
-        pytest.skip("../shared/abuse is not here")
-    import subprocess
-    import sys
-
-    out = live.settings.data / "abuse"
-    subprocess.run([sys.executable, str(names), str(out)], check=True, capture_output=True)
-    listed = json.loads(next(out.rglob("names.json")).read_text(encoding="utf-8"))
+def test_hostile_names_touch_no_path(live: Services, abuse_corpus: Path) -> None:
+    listed = json.loads(next(abuse_corpus.rglob("names.json")).read_text(encoding="utf-8"))
     entries = listed if isinstance(listed, list) else next(iter(listed.values()))
     before = {p for p in live.settings.data.rglob("*") if "files" not in p.parts}
     for number, entry in enumerate(entries):

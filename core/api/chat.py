@@ -10,7 +10,7 @@ from typing import Any, Literal
 from uuid import uuid4
 
 import anyio.to_thread
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, StreamingResponse
 
@@ -34,7 +34,7 @@ class ChatRequest(BaseModel):
     """OpenAI's body; sampling fields are accepted and ignored, because the published pipeline decides them.
 
     Extensions: `collection` (a name) or `document_ids` narrow what is asked. With `store` the question and its answer
-    are kept as a conversation, `conversation_id` goes on with one; its own history is then used.
+    are kept as a conversation, `conversation_id` goes on with one; its own history and documents are then used.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -54,14 +54,15 @@ def list_models() -> dict[str, Any]:
 
 
 @router.post("/chat/completions", response_model=None)
-async def complete(body: ChatRequest) -> JSONResponse | StreamingResponse:
+async def complete(body: ChatRequest, request: Request) -> JSONResponse | StreamingResponse:
     """Answer the last message of the user from the documents; earlier messages are its history."""
     turn = await anyio.to_thread.run_sync(_start, body)
     if body.stream:
         return StreamingResponse(_stream(turn), media_type="text/event-stream", headers=NO_BUFFERING)
     try:
         while not await anyio.to_thread.run_sync(turn.ended, 0.5):
-            pass
+            if await request.is_disconnected():
+                break
     finally:
         _hung_up(turn)
     return JSONResponse(_completion(turn))
@@ -82,9 +83,20 @@ def _start(body: ChatRequest) -> LiveTurn:
     collection = None
     if body.collection:
         collection = live.documents.find_collection(body.collection, owner_id=user.id)
-    if body.store or body.conversation_id:
-        conversation = body.conversation_id or live.conversations.create(owner_id=user.id, collection_id=collection)
-        return live.turns.ask(conversation, messages[-1].content, owner_id=user.id)
+    if body.conversation_id:
+        return live.turns.ask(body.conversation_id, messages[-1].content, owner_id=user.id)
+    if body.store:
+        if len(body.document_ids) > 1:
+            raise BadQuestion(
+                "A stored conversation asks one document, a collection or everything: put the documents "
+                "into a collection, or ask without `store`."
+            )
+        return live.turns.begin(
+            messages[-1].content,
+            owner_id=user.id,
+            collection_id=collection,
+            document_id=body.document_ids[0] if body.document_ids else None,
+        )
     scope = Scope(user.id, collection, tuple(body.document_ids))
     return live.turns.ask_once(messages[-1].content, scope, history=messages[:-1])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -17,11 +18,12 @@ BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class StoredFile:
-    """Where the bytes are; `size` in bytes."""
+class ReceivedFile:
+    """Bytes that are safe on the disk, but not kept yet; `size` in bytes."""
 
     sha256: str
     size: int
+    draft: Path
 
 
 class FileStore:
@@ -36,8 +38,9 @@ class FileStore:
             raise ValueError("not a SHA-256")
         return self.folder / sha256
 
-    def put(self, source: BinaryIO, *, name: str, limit: int) -> StoredFile:
-        """Copy, hash and sync; the final name appears only when the bytes are safe.
+    @contextmanager
+    def receive(self, source: BinaryIO, *, name: str, limit: int) -> Iterator[ReceivedFile]:
+        """Copy, hash and sync. What is not kept within the `with` block is gone after it.
 
         Raises BadUpload when there are more than `limit` bytes or none, StorageFull.
         """
@@ -45,14 +48,18 @@ class FileStore:
             self.folder.mkdir(parents=True, exist_ok=True)
             draft = self.folder / f".{uuid4().hex}.tmp"
             try:
-                stored = self._write(source, draft, name, limit)
-                os.replace(draft, self.path(stored.sha256))
-                _sync(self.folder)
-                return stored
+                yield self._write(source, draft, name, limit)
             finally:
                 draft.unlink(missing_ok=True)
 
-    def _write(self, source: BinaryIO, draft: Path, name: str, limit: int) -> StoredFile:
+    def keep(self, received: ReceivedFile) -> None:
+        """Give the bytes their final name. In the transaction that registers them: whoever deletes the last document
+        with these bytes removes the file under the same lock, so neither can come between the other's two steps."""
+        with translated(self.folder):
+            os.replace(received.draft, self.path(received.sha256))
+            _sync(self.folder)
+
+    def _write(self, source: BinaryIO, draft: Path, name: str, limit: int) -> ReceivedFile:
         digest, size = hashlib.sha256(), 0
         with draft.open("xb") as file:
             while block := source.read(BLOCK):
@@ -65,7 +72,7 @@ class FileStore:
                 raise BadUpload(f"{name} is empty. Choose a file that has content.")
             file.flush()
             os.fsync(file.fileno())
-        return StoredFile(digest.hexdigest(), size)
+        return ReceivedFile(digest.hexdigest(), size, draft)
 
     def remove(self, sha256: str) -> None:
         self.path(sha256).unlink(missing_ok=True)

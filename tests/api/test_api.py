@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Callable
 
+import anyio
 import httpx
 import pytest
 from starlette.applications import Starlette
@@ -16,6 +17,7 @@ from core.api import health
 from core.api.web import BodyLimit, LocalOnly, SecureHeaders
 from core.errors import ModelBusy
 from core.services import Services
+from core.storage.tables import ConversationRow
 from tests.small import SmallClient
 
 Add = Callable[..., str]
@@ -245,3 +247,45 @@ async def test_a_body_is_cut_off_at_its_limit_whatever_it_declares() -> None:
         assert (await client.post("/", content=b"x" * (2 << 20))).status_code == 413
         assert (await client.post("/", content=endless())).status_code == 200  # it ended early, at the limit
         assert (await client.post("/", content=b"x")).status_code == 200
+
+
+async def test_a_refused_question_leaves_no_conversation(http: httpx.AsyncClient, live: Services) -> None:
+    body = {"messages": [{"role": "user", "content": "  "}], "store": True}
+    assert (await http.post("/v1/chat/completions", json=body)).status_code == 422
+    body = {**ASK, "store": True, "document_ids": ["a", "b"]}
+    reply = await http.post("/v1/chat/completions", json=body)
+    assert reply.status_code == 422
+    assert "collection" in reply.json()["error"]["message"]
+    with live.db.read() as session:
+        assert session.query(ConversationRow).count() == 0
+
+
+async def test_a_stored_conversation_asks_the_document_that_was_named(
+    http: httpx.AsyncClient, live: Services, add_text: Add
+) -> None:
+    add_text("The warranty of the boat lasts 60 months.", name="boat.md")
+    document = add_text(TEXT)
+    reply = (await http.post("/v1/chat/completions", json={**ASK, "store": True, "document_ids": [document]})).json()
+    assert live.conversations.get(reply["conversation_id"], owner_id="local").document_id == document
+    assert {passage["document_id"] for passage in reply["passages"]} == {document}
+
+
+async def test_a_client_that_hangs_up_stops_the_model(live: Services, client: SmallClient, add_text: Add) -> None:
+    add_text(TEXT)
+    client.gate.clear()
+    body = json.dumps(ASK).encode()
+    messages = [{"type": "http.request", "body": body, "more_body": False}, {"type": "http.disconnect"}]
+    scope = {
+        "type": "http", "method": "POST", "path": "/chat/completions", "raw_path": b"/chat/completions",
+        "query_string": b"", "headers": [(b"content-type", b"application/json")], "http_version": "1.1",
+    }  # fmt: skip
+
+    async def receive() -> dict[str, object]:
+        return messages.pop(0) if len(messages) > 1 else messages[0]
+
+    async def send(_: object) -> None:
+        return None
+
+    with anyio.fail_after(10):
+        await api.openai()(scope, receive, send)
+    assert live.turns.wait_idle(5)

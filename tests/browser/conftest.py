@@ -44,7 +44,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
     store = load().model_store
     if not all(is_installed(find(model), store) for model in (CHAT, EMBEDDER)):
         pytest.skip(f"the test models are not in {store}; make test fetches them")
-    made = Application(tmp_path_factory.mktemp("app") / "data", models=store, chat_model=CHAT, answer_tokens=1500)
+    made = Application(tmp_path_factory.mktemp("app") / "data", models=store, chat_model=CHAT, answer_tokens=700)
     made.start().wait_ready()
     yield made
     made.stop()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 import tempfile
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
@@ -19,11 +17,7 @@ from core.errors import BadUpload, NoText, UnknownType
 from core.types import Document
 from ingest import sandbox
 from ingest.split import split
-from tests.conftest import SHARED
 from tests.ingest.made import words
-
-MAKER = SHARED / "abuse" / "make_abuse.py"
-pytestmark = pytest.mark.skipif(not MAKER.exists(), reason="the abuse corpus is not beside the repository")
 
 KINDS = ("pdf", "zip", "text", "prompt-injection", "xss")
 LIMITS = {"seconds": 10.0, "memory_mb": 1024}
@@ -42,10 +36,9 @@ class Case:
 
 
 @pytest.fixture(scope="module")
-def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Case]:
+def cases(abuse_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Case]:
     """Read all files once, two at a time; nothing may be left of it."""
-    folder, scratch = tmp_path_factory.mktemp("abuse"), tmp_path_factory.mktemp("scratch")
-    subprocess.run([sys.executable, str(MAKER), str(folder)], check=True, capture_output=True)
+    folder, scratch = abuse_corpus, tmp_path_factory.mktemp("scratch")
     entries = [e for e in json.loads((folder / "manifest.json").read_text()) if e["category"] in KINDS]
     before, others = tempfile.tempdir, set(psutil.Process().children())
     tempfile.tempdir = str(scratch)

@@ -13,6 +13,7 @@ from core.services import Services
 from core.types import JobStatus, MessageState
 from pages.ui.conversations import export
 from pages.ui.scope import choices
+from pages.ui.state import ChatState
 from tests.pages.conftest import ANSWER, MANUAL, ME, QUESTION, Ask, Open, conversation_of, fine, said
 from tests.small import SmallClient
 
@@ -367,6 +368,26 @@ def test_documents_of_the_same_title_can_be_told_apart(visit: Open, live: Servic
     at.chat_input(key="question").set_value("Which text number is it?").run()
     found = live.conversations.get(conversation_of(live), owner_id=ME)
     assert found.document_id == choices(live.accounts.who())[3].document_id
+
+
+def test_a_document_that_is_not_among_the_newest_can_be_asked(
+    visit: Open, live: Services, add_text: Add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = add_text(MANUAL, name="old.md")
+    for number in range(3):
+        add_text(f"Text number {number}.", name=f"{number}.md")
+    newest = live.library.titles(owner_id=ME, limit=2)
+    monkeypatch.setattr(live.library, "titles", lambda **_: newest)
+    conversation = live.conversations.create(owner_id=ME, document_id=old)
+    at = fine(visit(c=conversation))
+    assert at.selectbox(key=f"scope-{conversation}").value.document_id == old
+
+
+def test_a_document_that_was_deleted_before_the_question_is_asked_no_more(visit: Open, live: Services) -> None:
+    at = visit()
+    at.session_state["page:chat"] = ChatState(document_id="0" * 32)
+    fine(at.run())
+    assert at.session_state["page:chat"].document_id is None
 
 
 def test_a_long_conversation_shows_its_end_first(visit: Open, live: Services, ask: Ask) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from core.retrieval.keyword import expression
 from core.retrieval.retriever import from_langchain, to_langchain
 from core.services import Services
 from core.types import Scope
-from tests.conftest import SHARED
+from ingest.intake import Intake, IntakeOptions
+from ingest.lease import Lease
 from tests.small import SmallClient, word_vector
 
 Add = Callable[..., str]
@@ -58,6 +60,23 @@ def test_a_document_moved_into_a_collection_is_found_there(live: Services, add_t
     assert scoped.retrieve("apples") == []
     live.documents.set_collections(document, [home], owner_id="local")
     assert [p.document_id for p in scoped.retrieve("apples")] == [document]
+
+
+def test_a_document_that_is_read_again_is_found_by_its_vectors_afterwards(live: Services, add_text: Add) -> None:
+    document = add_text(TEXT)
+    add_text("Something else about the warranty.", name="other.md")
+    live.documents.retry(document, owner_id="local")
+    assert document not in {p.document_id for p in live.retriever.retrieve("24 months warranty")}
+    intake = Intake(
+        live.db, live.files, live.chunks, embedder=live.client, counter=lambda: len,
+        options=IntakeOptions(live.settings.embedding_model),
+    )  # fmt: skip
+    job = live.jobs.claim("test")
+    assert job is not None
+    with Lease(live.jobs, job.id, "test", threading.Event()) as lease:
+        intake.take_in(document, lease)
+    found = live.retriever.retrieve("24 months warranty")
+    assert document in {p.document_id for p in found if p.dense_score is not None}
 
 
 def test_a_deleted_document_is_never_found(live: Services, add_text: Add) -> None:
@@ -159,28 +178,21 @@ def test_an_index_newer_than_the_database_is_not_trusted(live: Services, add_tex
 
 
 def test_the_hostile_index_files_of_the_abuse_corpus_are_not_trusted(
-    live: Services, add_text: Add, tmp_path: Path
+    live: Services, add_text: Add, tmp_path: Path, abuse_corpus: Path
 ) -> None:
-    script = SHARED / "abuse" / "make_abuse.py"
-    if not script.exists():
-        pytest.skip("../shared/abuse is not here")
-    import subprocess
-    import sys
-
-    subprocess.run([sys.executable, str(script), str(tmp_path / "abuse")], check=True, capture_output=True)
     add_text(TEXT)
-    entries = json.loads((tmp_path / "abuse" / "manifest.json").read_text())
+    entries = json.loads((abuse_corpus / "manifest.json").read_text())
     names = [
         e["file"] if "file" in e else e["id"] for e in (entries["files"] if isinstance(entries, dict) else entries)
     ]
-    hostile = [p for name in names if (p := tmp_path / "abuse" / name).suffix in (".faiss", ".pkl") and p.exists()]
-    hostile = hostile or [p for p in (tmp_path / "abuse").rglob("*") if p.suffix in (".faiss", ".pkl")]
+    hostile = [p for name in names if (p := abuse_corpus / name).suffix in (".faiss", ".pkl") and p.exists()]
+    hostile = hostile or [p for p in abuse_corpus.rglob("*") if p.suffix in (".faiss", ".pkl")]
     assert len(hostile) >= 7
     for path in hostile:
         live.settings.index.mkdir(parents=True, exist_ok=True)
         live.index.path.write_bytes(path.read_bytes())
         assert index_of(live).warm() == 3
-    assert not list(tmp_path.rglob("PICKLE_EXECUTED"))
+    assert not [*tmp_path.rglob("PICKLE_EXECUTED"), *abuse_corpus.rglob("PICKLE_EXECUTED")]
 
 
 # --- pure parts ---
@@ -223,17 +235,10 @@ def test_a_query_without_words_finds_nothing() -> None:
 
 
 def test_the_hostile_prompts_of_the_abuse_corpus_are_searched_without_errors(
-    live: Services, add_text: Add, tmp_path: Path
+    live: Services, add_text: Add, abuse_corpus: Path
 ) -> None:
-    script = SHARED / "abuse" / "make_abuse.py"
-    if not script.exists():
-        pytest.skip("../shared/abuse is not here")
-    import subprocess
-    import sys
-
-    subprocess.run([sys.executable, str(script), str(tmp_path / "abuse")], check=True, capture_output=True)
     add_text(TEXT)
-    lines = next((tmp_path / "abuse").rglob("prompts.jsonl")).read_text(encoding="utf-8").splitlines()
+    lines = next(abuse_corpus.rglob("prompts.jsonl")).read_text(encoding="utf-8").splitlines()
     assert len(lines) >= 60
     for line in lines:
         entry = json.loads(line)

@@ -16,16 +16,25 @@ from core.storage.files import FileStore
 
 def test_the_same_bytes_are_stored_once(tmp_path: Path) -> None:
     store = FileStore(tmp_path)
-    first = store.put(io.BytesIO(b"hello"), name="a", limit=10)
-    assert store.put(io.BytesIO(b"hello"), name="b", limit=10) == first
-    assert first.sha256 == hashlib.sha256(b"hello").hexdigest()
-    assert [p.name for p in tmp_path.iterdir()] == [first.sha256]
+    for name in ("a", "b"):
+        with store.receive(io.BytesIO(b"hello"), name=name, limit=10) as received:
+            assert list(store.stored()) in ([], [received.sha256])
+            store.keep(received)
+    assert received.sha256 == hashlib.sha256(b"hello").hexdigest()
+    assert [p.name for p in tmp_path.iterdir()] == [received.sha256]
+
+
+def test_what_is_not_kept_leaves_nothing_behind(tmp_path: Path) -> None:
+    with FileStore(tmp_path).receive(io.BytesIO(b"hello"), name="a", limit=10) as received:
+        assert received.size == 5
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("content", "message"), [(b"", "is empty"), (b"x" * 2_097_153, "larger than 2 MB")])
 def test_a_refused_upload_leaves_nothing_behind(tmp_path: Path, content: bytes, message: str) -> None:
     with pytest.raises(BadUpload, match=message):
-        FileStore(tmp_path).put(io.BytesIO(content), name="a.txt", limit=2 << 20)
+        with FileStore(tmp_path).receive(io.BytesIO(content), name="a.txt", limit=2 << 20):
+            pass
     assert list(tmp_path.iterdir()) == []
 
 
@@ -44,7 +53,8 @@ def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path) -> None:
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
         "try:\n"
-        "    FileStore(Path(sys.argv[1])).put(io.BytesIO(b'x' * 100_000), name='a', limit=1 << 20)\n"
+        "    with FileStore(Path(sys.argv[1])).receive(io.BytesIO(b'x' * 100_000), name='a', limit=1 << 20):\n"
+        "        pass\n"
         "except StorageFull as error:\n"
         "    print(error)\n"
     )
