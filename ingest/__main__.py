@@ -138,6 +138,7 @@ def _say(line: str) -> None:
 def work(settings: Settings, *, parent_pipe: bool) -> int:
     """Work the queue until SIGTERM, or until the parent is gone."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s ingest %(levelname)s %(message)s")
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # it reports every request to the model server
     if hasattr(os, "nice"):
         os.nice(BEHIND_EVERYBODY)
     stop = threading.Event()

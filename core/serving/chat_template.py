@@ -51,7 +51,8 @@ class ChatTemplate:
 
     def segments(self, messages: Sequence[ChatMessage]) -> list[Segment]:
         """The prompt in pieces. Raises BadQuestion where the template refuses, ModelCorrupt where it misbehaves."""
-        contents = {secrets.token_hex(8): message.content for message in messages}
+        # Letters of both cases in every mark: a template that changes the case of contents is found out.
+        contents = {f"gW{secrets.token_hex(8)}": message.content for message in messages}
         marked = [{"role": m.role, "content": mark} for m, mark in zip(messages, contents, strict=True)]
         try:
             rendered = self._sandbox.rendered(self._template, {**self._values, "messages": marked})

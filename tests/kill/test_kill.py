@@ -119,7 +119,7 @@ def test_the_model_server_dies_at_random_moments(app: Application, tmp_path: Pat
     asking = threading.Thread(target=keep_asking)
     asking.start()
     for _ in range(KILLS):
-        kill_child(app, "core.serving", luck, 0.3, 3.5)
+        kill_child(app, "core.serving", luck, 0.3, 3.0)
     stop.set()
     asking.join(120)
     assert set(replies) <= {200, 503}, "a killed model costs its request a clear answer and nothing else"
@@ -140,7 +140,7 @@ def test_the_web_process_dies_at_random_moments(app: Application, tmp_path: Path
         app.start()
         work = threading.Thread(target=upload_and_ask, args=(app, [next(paths), next(paths)], acknowledged))
         work.start()
-        time.sleep(luck.uniform(0.1, 3.5))
+        time.sleep(luck.uniform(0.1, 3.0))
         family = app.descendants()
         assert app.process is not None
         app.process.kill()

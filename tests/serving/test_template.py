@@ -108,6 +108,7 @@ def test_template_may_use_what_real_ones_use() -> None:
         ("Hello", "drops, changes or repeats"),
         (CONTENT + CONTENT, "drops, changes or repeats"),
         (CONTENT.replace("content", "content | upper"), "drops, changes or repeats"),
+        (CONTENT.replace("content", "content | lower"), "drops, changes or repeats"),
         ("{{ raise_exception('never') }}", "refuses a plain question"),
         ("{{ messages[0].no.where }}", "fails"),
         ("{{ 1 / 0 }}" + CONTENT, "fails"),
