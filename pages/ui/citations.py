@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import groupby
 from urllib.parse import urlencode
@@ -18,6 +19,7 @@ from pages.ui.frame import attempt, errors
 from pages.ui.markdown import lines, marked, plain
 
 BEFORE, AFTER = 300, 1500  # characters that are shown around a quotation: it must be seen without scrolling
+BLANKS = re.compile(r"\s+")
 GONE = "This document was deleted."
 
 
@@ -83,7 +85,7 @@ def _source(found: list[Citation], user: User) -> None:
         text = services.documents.text(first.document_id, owner_id=user.id)
         page = next((page for page in text.pages if page.start <= first.start < page.end), None)
         st.caption(" · ".join(_facts(found, text, page)))
-        with st.container(height=420, border=True, key="source-text"):
+        with st.container(border=True, key="source-text"):
             st.markdown(surroundings(found, text, page))
         st.download_button(
             "Download the original",
@@ -107,7 +109,10 @@ def _facts(found: list[Citation], text: DocumentText, page: Page | None) -> list
 def surroundings(found: Sequence[Citation], text: DocumentText, page: Page | None) -> str:
     """The words around the quotations, no further than their page, with the quotations marked."""
     first, last = (page.start, page.end) if page else (0, len(text.text))
-    low = max(first, min(citation.start for citation in found) - BEFORE)
+    quoted = min(citation.start for citation in found)
+    low = max(first, quoted - BEFORE)
+    if low > first and (blank := BLANKS.search(text.text, low, quoted)):
+        low = blank.end()  # no half words
     high = min(last, max(citation.end for citation in found) + AFTER)
     before, after = "… " if low > first else "", " …" if high < last else ""
     shift = len(before) - low

@@ -105,16 +105,17 @@ def _row(document: DocumentInfo, names: dict[str, str], user: User) -> None:
         st.checkbox(
             f"Select {spoken(document.name)}", key=f"pick-{document.id}", label_visibility="collapsed", width=24
         )
-        st.button(
-            f"**{plain(document.title or document.name)}**",
-            key=f"details-{document.id}",
-            type="tertiary",
-            help="What was read from it, and what can be done with it",
-            on_click=_open,
-            args=(document.id,),
-        )
-        error = f"  \n:red[{plain(document.error)}]" if document.error else ""
-        st.caption(" · ".join(_facts(document, names)) + error, width="stretch")
+        with st.container(gap=None, width="stretch"):
+            st.button(
+                f"**{plain(document.title or document.name)}**",
+                key=f"details-{document.id}",
+                type="tertiary",
+                help="What was read from it, and what can be done with it",
+                on_click=_open,
+                args=(document.id,),
+            )
+            error = f"  \n:red[{plain(document.error)}]" if document.error else ""
+            st.markdown(f"{BADGES[document.status]} :small[:gray[{' · '.join(_facts(document, names))}]]{error}")
         if document.status == DocumentStatus.failed:
             st.button("Retry", key=f"retry-{document.id}", on_click=_retry, args=(document.id, user))
         elif document.status in BUSY:
@@ -123,9 +124,7 @@ def _row(document: DocumentInfo, names: dict[str, str], user: User) -> None:
 
 def _facts(document: DocumentInfo, names: dict[str, str]) -> list[str]:
     receipt = document.receipt
-    facts = [BADGES[document.status]]
-    if document.title not in ("", document.name):
-        facts.append(plain(document.name))
+    facts = [plain(document.name)] if document.title not in ("", document.name) else []
     if receipt.get("pages"):
         facts.append(count(int(receipt["pages"]), "page"))
     if receipt.get("characters"):

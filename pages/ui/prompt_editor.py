@@ -35,7 +35,7 @@ def draw(purpose: Purpose, versions: Sequence[PromptVersion], user: User) -> Non
         help="The lines [system], [user] and [assistant] say who speaks.",
     )
     _problem(purpose, state.value(key) or "")
-    st.caption("  \n".join(_variables(purpose)))
+    st.markdown("  \n".join(_variables(purpose)))
     with st.form("save-prompt", border=False):
         with st.container(horizontal=True, vertical_alignment="bottom"):
             st.text_input("Reason for the change", key=REASON, placeholder="What should be better now?", max_chars=500)
@@ -80,7 +80,7 @@ def _problem(purpose: Purpose, text: str) -> None:
 
 def _variables(purpose: Purpose) -> list[str]:
     return [
-        f"`{{{{{name}}}}}` {meaning}{'' if name in purpose.required else ' (may be left out)'}"
+        f":small[`{{{{{name}}}}}` {meaning}{'' if name in purpose.required else ' (may be left out)'}]"
         for name, meaning in purpose.variables.items()
     ]
 
