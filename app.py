@@ -26,6 +26,9 @@ from core.api.web import LocalOnly, SecureHeaders
 from core.errors import GroundworkError
 from core.settings import load, require_loopback
 
+# A page run makes some 20,000 objects, nearly all of which are gone at its end: with Python's 700 they are looked
+# through thirty times while it runs, which is a tenth of its time.
+COLLECTIONS = (20_000, 20, 20)
 ROOT = Path(__file__).resolve().parent
 log = logging.getLogger("groundwork")
 
@@ -52,6 +55,7 @@ async def lifespan(_: object) -> AsyncIterator[Mapping[str, Any]]:
         sys.stderr.flush()
         os._exit(1)
     gc.freeze()  # what is imported now is left out of every later collection
+    gc.set_threshold(*COLLECTIONS)
     gc.enable()
     _end_streams_first(live)
     log.info("Groundwork is ready at http://%s:%s", st.get_option("server.address"), st.get_option("server.port"))

@@ -60,5 +60,6 @@ with st.sidebar, frame.errors():
     with frame.slot():
         if current == chat:
             conversations.sidebar(user)
-    st.caption(frame.NOTICE)
+    if current != chat:  # there it stands beside the question
+        st.caption(frame.NOTICE)
 current.run()

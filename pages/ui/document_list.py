@@ -1,4 +1,4 @@
-"""The documents, twenty at a time: filters, rows with their state, and what can be done with several at once."""
+"""The documents, fifteen at a time: filters, rows with their state, and what can be done with several at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pages.ui.figures import count, moment, size
 from pages.ui.frame import attempt, say
 from pages.ui.markdown import plain, spoken
 
-PAGE = 20
+PAGE = 15
 SEARCH, STATUS, COLLECTION, NUMBER = "document-search", "document-status", "document-collection", "document-page"
 STATES = {
     "All": (),
@@ -100,7 +100,7 @@ def _bulk(found: DocumentPage, collections: Sequence[Collection], user: User) ->
 
 
 def _row(document: DocumentInfo, names: dict[str, str], user: User) -> None:
-    """Few elements, because there are twenty rows: each one costs every run of the page a third of a millisecond."""
+    """Few elements, because there are many rows: each one costs every run of the page a third of a millisecond."""
     with st.container(border=True, horizontal=True, vertical_alignment="center", key=f"document-{document.id}"):
         st.checkbox(
             f"Select {spoken(document.name)}", key=f"pick-{document.id}", label_visibility="collapsed", width=24
