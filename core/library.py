@@ -10,12 +10,11 @@ from sqlalchemy.exc import IntegrityError
 
 from core.documents import DocumentInfo, Documents, collection_name, collections_of, document_info, owned_collection
 from core.errors import Conflict, NotFound
-from core.retrieval.store import current_generation, raise_generation
+from core.retrieval.store import FOUND, current_generation, raise_generation
 from core.storage.db import Database
 from core.storage.tables import CollectionDocumentRow, DocumentRow
 from core.types import DocumentStatus
 
-FOUND = (DocumentStatus.searchable, DocumentStatus.ready)
 BUSY = (DocumentStatus.queued, DocumentStatus.processing)
 
 
@@ -62,7 +61,7 @@ class Library:
             rows = {row[0]: row[1] for row in session.execute(query)}
         return DocumentCounts(
             total=sum(rows.values()),
-            found=sum(rows.get(status.value, 0) for status in FOUND),
+            found=sum(rows.get(status, 0) for status in FOUND),
             busy=sum(rows.get(status.value, 0) for status in BUSY),
             failed=rows.get(DocumentStatus.failed.value, 0),
         )
@@ -125,7 +124,7 @@ class Library:
 def _newest(owner_id: str, limit: int) -> Select[str, str, str]:
     return (
         select(DocumentRow.id, DocumentRow.title, DocumentRow.name)
-        .where(DocumentRow.owner_id == owner_id, DocumentRow.status.in_([status.value for status in FOUND]))
+        .where(DocumentRow.owner_id == owner_id, DocumentRow.status.in_(FOUND))
         .order_by(DocumentRow.created_at.desc())
         .limit(limit)
     )

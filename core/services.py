@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
@@ -46,7 +46,6 @@ from core.types import GenerationOptions, Scope
 
 if TYPE_CHECKING:
     from core.chat.chain import AnswerChain
-    from core.retrieval.retriever import HybridRetriever
 
 SEEDS = ROOT / "data" / "prompts"
 SAMPLES = ROOT / "data" / "samples"
@@ -88,10 +87,6 @@ class Services:
     @cached_property
     def worker(self) -> ChildProcess:
         return ChildProcess("ingest worker", lambda: ["-m", "ingest", "work", "--parent-pipe"])
-
-    @property
-    def retriever(self) -> HybridRetriever:
-        return cast("HybridRetriever", self.chain().retriever)
 
     def start(self) -> None:
         """What the web process does once: recover from the last end, start the other processes, warm the index."""

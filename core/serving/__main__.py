@@ -70,7 +70,7 @@ def _stand_behind_pages() -> None:
 def _collect_after(loading: threading.Thread) -> None:
     """Collect garbage again, but never in the half million objects of torch and transformers, which stay.
 
-    Looking through them costs a second and more while they are loaded, and 0.3 s in the middle of an answer later.
+    Looking through them costs a second and more while they are loaded, and 0.2 s in the middle of an answer later.
     """
     loading.join()
     gc.freeze()

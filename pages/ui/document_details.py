@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.documents import Collection, DocumentInfo
 from core.errors import NotFound
-from core.library import FOUND
+from core.retrieval.store import FOUND
 from core.types import DocumentStatus, User
 from pages.ui import state
 from pages.ui.figures import count, duration, moment, size

@@ -272,7 +272,7 @@ def test_hidden_characters_of_a_document_do_not_reach_the_prompt(
 
 def test_any_langchain_chat_model_can_answer(live: Services, add_text: Add) -> None:
     add_text(TEXT)
-    chain = AnswerChain(live.retriever, FakeListChatModel(responses=["It lasts 24 months [1]."]), live.client)
+    chain = AnswerChain(live.chain().retriever, FakeListChatModel(responses=["It lasts 24 months [1]."]), live.client)
     request = AnswerRequest("How long is the warranty?", Scope(ME), live.prompts.published("answer").text, "")
     assert chain.invoke(request).citations[0].quote == "The warranty lasts 24 months."
 

@@ -10,7 +10,7 @@ from tests.small import word_vector
 class TestTheKeywordIndex(IndexContract):
     @pytest.fixture
     def search(self, live: Services) -> Search:
-        return live.retriever.keyword.search
+        return live.chain().retriever.keyword.search
 
 
 class TestTheDenseIndex(IndexContract):

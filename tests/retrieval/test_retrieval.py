@@ -28,7 +28,7 @@ TEXT = "The warranty lasts 24 months.\n\nThe battery weighs 3 kg.\n\nThe manual 
 
 def test_a_question_finds_its_paragraph(live: Services, add_text: Add) -> None:
     add_text(TEXT)
-    found = live.retriever.retrieve("How long is the warranty?")
+    found = live.chain().retriever.retrieve("How long is the warranty?")
     assert found[0].text == "The warranty lasts 24 months."
     assert found[0].rank == 1
     assert found[0].dense_score is not None
@@ -38,25 +38,25 @@ def test_a_question_finds_its_paragraph(live: Services, add_text: Add) -> None:
 def test_keyword_search_knows_word_forms_and_accents(live: Services, add_text: Add) -> None:
     add_text("Two warranties exist.\n\nLe café est fermé.")
     scope = Scope("local")
-    assert live.retriever.keyword.search("warranty", scope, 5)
-    assert live.retriever.keyword.search("cafe", scope, 5)
+    assert live.chain().retriever.keyword.search("warranty", scope, 5)
+    assert live.chain().retriever.keyword.search("cafe", scope, 5)
 
 
 def test_the_scope_is_part_of_the_search(live: Services, add_text: Add) -> None:
     first = add_text("Apples are red.", name="a.md", collection="Fruit")
     second = add_text("Apples are green.", name="b.md")
     fruit = live.documents.collection("Fruit", owner_id="local")
-    one = live.retriever.within(Scope("local", collection_id=fruit)).retrieve("apples")
+    one = live.chain().retriever.within(Scope("local", collection_id=fruit)).retrieve("apples")
     assert {p.document_id for p in one} == {first}
-    two = live.retriever.within(Scope("local", document_ids=(second,))).retrieve("apples")
+    two = live.chain().retriever.within(Scope("local", document_ids=(second,))).retrieve("apples")
     assert {p.document_id for p in two} == {second}
-    assert live.retriever.within(Scope("somebody else")).retrieve("apples") == []
+    assert live.chain().retriever.within(Scope("somebody else")).retrieve("apples") == []
 
 
 def test_a_document_moved_into_a_collection_is_found_there(live: Services, add_text: Add) -> None:
     document = add_text("Apples are red.")
     home = live.documents.collection("New", owner_id="local")
-    scoped = live.retriever.within(Scope("local", collection_id=home))
+    scoped = live.chain().retriever.within(Scope("local", collection_id=home))
     assert scoped.retrieve("apples") == []
     live.documents.set_collections(document, [home], owner_id="local")
     assert [p.document_id for p in scoped.retrieve("apples")] == [document]
@@ -66,7 +66,7 @@ def test_a_document_that_is_read_again_is_found_by_its_vectors_afterwards(live: 
     document = add_text(TEXT)
     add_text("Something else about the warranty.", name="other.md")
     live.documents.retry(document, owner_id="local")
-    assert document not in {p.document_id for p in live.retriever.retrieve("24 months warranty")}
+    assert document not in {p.document_id for p in live.chain().retriever.retrieve("24 months warranty")}
     intake = Intake(
         live.db, live.files, live.chunks, embedder=live.client, counter=lambda: len,
         options=IntakeOptions(live.settings.embedding_model),
@@ -75,15 +75,15 @@ def test_a_document_that_is_read_again_is_found_by_its_vectors_afterwards(live: 
     assert job is not None
     with Lease(live.jobs, job.id, "test", threading.Event()) as lease:
         intake.take_in(document, lease)
-    found = live.retriever.retrieve("24 months warranty")
+    found = live.chain().retriever.retrieve("24 months warranty")
     assert document in {p.document_id for p in found if p.dense_score is not None}
 
 
 def test_a_deleted_document_is_never_found(live: Services, add_text: Add) -> None:
     document = add_text(TEXT)
-    assert live.retriever.retrieve("warranty")
+    assert live.chain().retriever.retrieve("warranty")
     live.documents.delete(document, owner_id="local")
-    assert live.retriever.retrieve("warranty") == []
+    assert live.chain().retriever.retrieve("warranty") == []
     assert live.index.warm() == 0
 
 
@@ -97,7 +97,7 @@ def test_a_document_is_found_by_keyword_before_it_has_vectors(live: Services) ->
         [Chunk(0, 0, 21, "The dam is 90 m high.")],
         {},
     )
-    found = live.retriever.retrieve("dam")
+    found = live.chain().retriever.retrieve("dam")
     assert found[0].dense_score is None
 
 
@@ -110,14 +110,14 @@ def test_keyword_search_answers_alone_while_the_embedder_is_away(
         raise ModelUnavailable("The model is still starting.")
 
     monkeypatch.setattr(client, "embed", away)
-    assert live.retriever.retrieve("warranty")[0].text == "The warranty lasts 24 months."
+    assert live.chain().retriever.retrieve("warranty")[0].text == "The warranty lasts 24 months."
 
 
 def test_the_retriever_is_a_langchain_retriever(live: Services, add_text: Add) -> None:
     add_text(TEXT)
-    documents = live.retriever.invoke("How long is the warranty?")
+    documents = live.chain().retriever.invoke("How long is the warranty?")
     assert documents[0].page_content == "The warranty lasts 24 months."
-    assert from_langchain(documents[0], 1) == live.retriever.retrieve("How long is the warranty?")[0]
+    assert from_langchain(documents[0], 1) == live.chain().retriever.retrieve("How long is the warranty?")[0]
 
 
 def test_a_foreign_document_becomes_a_passage() -> None:
@@ -227,7 +227,7 @@ def test_weights_move_the_balance() -> None:
 )
 def test_whatever_people_type_is_no_search_syntax(live: Services, add_text: Add, query: str) -> None:
     add_text(TEXT)
-    live.retriever.retrieve(query)  # must not raise
+    live.chain().retriever.retrieve(query)  # must not raise
 
 
 def test_a_query_without_words_finds_nothing() -> None:
@@ -243,4 +243,4 @@ def test_the_hostile_prompts_of_the_abuse_corpus_are_searched_without_errors(
     for line in lines:
         entry = json.loads(line)
         question = next(value for key, value in entry.items() if key in ("text", "prompt", "question"))
-        live.retriever.retrieve(question.encode("utf-8", "replace").decode("utf-8"))
+        live.chain().retriever.retrieve(question.encode("utf-8", "replace").decode("utf-8"))
