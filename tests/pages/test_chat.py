@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from core.chat.turns import LiveTurn
 from core.errors import Cancelled, NotFound
 from core.feedback import REASONS
 from core.samples import QUESTIONS
@@ -14,6 +15,7 @@ from core.types import JobStatus, MessageState
 from pages.ui.conversations import export
 from pages.ui.scope import choices
 from pages.ui.state import ChatState
+from tests.application import until
 from tests.pages.conftest import ANSWER, MANUAL, ME, QUESTION, Ask, Open, conversation_of, fine, said
 from tests.small import SmallClient
 
@@ -23,6 +25,11 @@ Add = Callable[..., str]
 def finish_jobs(live: Services, status: JobStatus = JobStatus.failed) -> None:
     while job := live.jobs.claim("test"):
         live.jobs.finish(job.id, "test", status, "not read in this test")
+
+
+def stop_after(turn: LiveTurn, text: str) -> None:
+    until(lambda: turn.text == text, 20, "the first words are written")
+    turn.cancel.set()
 
 
 # --- the first visit ---
@@ -112,7 +119,7 @@ def test_a_stopped_answer_keeps_its_text_and_can_be_tried_again(
     client.gate.clear()
     client.hold_after = 2
     turn = live.turns.begin(QUESTION, owner_id=ME)
-    threading.Timer(0.3, turn.cancel.set).start()
+    threading.Thread(target=stop_after, args=(turn, "The warranty ")).start()
     at = visit(c=turn.conversation_id)
     stopped = live.conversations.thread(turn.conversation_id, owner_id=ME)[1]
     assert (stopped.state, stopped.content) == (MessageState.stopped, "The warranty ")
