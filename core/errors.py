@@ -17,6 +17,7 @@
         ├── ModelMissing         not downloaded
         ├── ModelCorrupt         the file is not what its hash says, or cannot be loaded
         ├── ModelUnavailable     the server is starting, restarting or gone
+        ├── ModelCrashed         its native code ended while it worked on the request
         ├── ModelBusy            the queue is full
         ├── ContextTooLong       the prompt does not fit
         └── Cancelled            somebody pressed Stop
@@ -117,6 +118,10 @@ class ModelCorrupt(ModelError):
 
 class ModelUnavailable(ModelError):
     """The model server is starting, restarting or gone."""
+
+
+class ModelCrashed(ModelError):
+    """The native code of the model ended while it worked on this request, more than once."""
 
 
 class ModelBusy(ModelError):

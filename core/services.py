@@ -150,8 +150,16 @@ class Services:
             "--queue-limit": settings.queue_limit,
             "--threads": settings.threads,
             "--gpu-layers": settings.gpu_layers,
+            "--cache-type-k": settings.cache_type_k,
+            "--cache-type-v": settings.cache_type_v,
+            "--rope-scaling": settings.rope_scaling,
+            "--rope-factor": settings.rope_factor,
+            "--prefix-mb": settings.prefix_cache_mb,
         }
-        return ["-m", "core.serving", *(str(part) for option in options.items() for part in option)]
+        adapters = [part for adapter in settings.lora for part in ("--lora", adapter)]
+        drafting = [] if settings.drafting else ["--no-drafting"]
+        plain = [str(part) for option in options.items() for part in option]
+        return ["-m", "core.serving", *plain, *adapters, *drafting]
 
 
 def build(settings: Settings, client: ModelClient | None = None) -> Services:

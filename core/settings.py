@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -13,6 +14,9 @@ from core.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parents[1]
 VERSION = "0.1.0"
+
+
+CacheType = Literal["f16", "q8_0", "q4_0"]
 
 
 class Settings(BaseSettings):
@@ -28,11 +32,32 @@ class Settings(BaseSettings):
 
     chat_model: str = Field("qwen2.5-coder-1.5b-instruct-q4_k_m", description="Chat model of a new installation.")
     embedding_model: str = Field("all-minilm-l6-v2", description="Embedding model.")
-    context_tokens: int = Field(8192, ge=512, le=131072, description="Tokens that all running requests share.")
+    context_tokens: int = Field(
+        0,
+        ge=0,
+        le=1_048_576,
+        description="Tokens that all running requests share; 0: as many as the model can use and the memory bears.",
+    )
     slots: int = Field(4, ge=1, le=32, description="Requests that the engine works on at the same time.")
     queue_limit: int = Field(64, ge=1, description="Requests that may wait for the engine.")
-    threads: int = Field(0, ge=0, description="Threads of the engine; 0 means the number of physical cores.")
-    gpu_layers: int = Field(0, ge=-1, description="Layers to put on a GPU; -1 means all.")
+    threads: int = Field(0, ge=0, le=1024, description="Threads of the engine; 0: measured once and remembered.")
+    gpu_layers: int = Field(0, ge=-1, description="Layers to put on a graphics card; -1 means all.")
+    cache_type_k: CacheType = Field(
+        "f16",
+        description="How the keys of the context are kept: q8_0 halves their memory, q4_0 quarters it, both cost quality.",
+    )
+    cache_type_v: CacheType = Field("f16", description="The same for the values.")
+    lora: tuple[str, ...] = Field(
+        (), description='LoRA adapters for the chat model, a JSON list of "file" or "file:strength".'
+    )
+    rope_scaling: Literal["", "none", "linear", "yarn"] = Field(
+        "", description="Stretch the context beyond what the model was trained for; empty: as the model says."
+    )
+    rope_factor: float = Field(1.0, ge=1, le=64, description="How many times longer the context becomes by that.")
+    prefix_cache_mb: int = Field(
+        512, ge=0, description="Memory for beginnings of prompts that come again, so that they are not read twice."
+    )
+    drafting: bool = Field(True, description="Let the engine guess ahead where measuring says that it pays.")
 
     passages: int = Field(3, ge=1, le=20, description="Passages that go into a prompt at the most.")
     answer_tokens: int = Field(400, ge=16, le=8192, description="Longest answer.")

@@ -158,7 +158,11 @@ class ChatMessage:
 
 @dataclass(frozen=True, slots=True)
 class GenerationOptions:
-    """How an engine samples; temperature 0 is greedy."""
+    """How an engine samples; temperature 0 is greedy.
+
+    `json_schema`: a JSON schema as text, which the answer will obey. `top_logprobs`: None, or how many alternatives
+    are told with the log-probability of every token. `logit_bias`: (token, added to its logit).
+    """
 
     max_tokens: int = 512
     temperature: float = 0.0
@@ -167,6 +171,14 @@ class GenerationOptions:
     stop: tuple[str, ...] = ()
     priority: str = "chat"  # chat goes before background
     cache_prompt: bool = True
+    top_k: int = 0  # 0: all
+    min_p: float = 0.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    repeat_penalty: float = 1.0
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    json_schema: str = ""
+    top_logprobs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,12 +197,15 @@ class Usage:
 class GenerationChunk:
     """One step of a streamed generation: text, or news about the waiting and reading before it.
 
-    `queue_position` counts from 1 and is 0 once the engine works on it; `read_tokens` of `prompt_tokens` are
-    processed; `usage` and `finish_reason` come with the last chunk.
+    `queue_position` counts from 1 and is 0 once the engine works on it, which takes about `queue_seconds`;
+    `restarted` says why the model had to be started again; `read_tokens` of `prompt_tokens` are processed; `usage`
+    and `finish_reason` come with the last chunk.
     """
 
     text: str = ""
     queue_position: int | None = None
+    queue_seconds: float | None = None
+    restarted: str = ""
     read_tokens: int | None = None
     prompt_tokens: int | None = None
     finish_reason: str | None = None

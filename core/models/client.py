@@ -273,6 +273,8 @@ def _generation_chunk(chunk: ChatCompletionChunk) -> GenerationChunk:
     return GenerationChunk(
         text=(choice.delta.content or "") if choice and choice.delta else "",
         queue_position=extra.get("queue_position"),
+        queue_seconds=extra.get("queue_seconds"),
+        restarted=extra.get("restarted") or "",
         read_tokens=progress.get("processed"),
         prompt_tokens=progress.get("total"),
         finish_reason=choice.finish_reason if choice else None,

@@ -7,7 +7,6 @@ Where we listen stands in `<data>/run/model-server.json`.
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import logging
 import os
@@ -21,14 +20,12 @@ from typing import NoReturn
 
 import uvicorn
 
-from core.serving.chat_model import ContextOptions
 from core.serving.host import ModelHost
 from core.serving.http import build_app
+from core.serving.options import CACHE_TYPES, ROPE_SCALINGS, LoadOptions
 
 log = logging.getLogger(__name__)
 
-NICE = 5
-SWITCH_SECONDS = 0.001  # Python's default of 5 ms is felt: the engine asks for the interpreter several times a token
 GRACE_SECONDS = 1
 
 
@@ -38,43 +35,20 @@ def main() -> None:
     secret = sys.stdin.readline().strip()
     if not secret:
         sys.exit("The model server is started by Groundwork, which gives it a secret on stdin.")
-    gc.disable()
-    sys.setswitchinterval(SWITCH_SECONDS)
-    _stand_behind_pages()
     threading.excepthook = _die
     address = AddressFile(arguments.data / "run" / "model-server.json")
     threading.Thread(target=_follow_parent, args=(address,), name="parent-watch", daemon=True).start()
 
-    options = ContextOptions(arguments.context, arguments.slots, arguments.threads, arguments.gpu_layers)
-    host = ModelHost(arguments.models, options, queue_limit=arguments.queue_limit)
+    host = ModelHost(arguments.models, _options(arguments), data=arguments.data, queue_limit=arguments.queue_limit)
     listener = socket.create_server(("127.0.0.1", 0), backlog=128)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # a token is small, and must not wait for the next
     for caught in (signal.SIGTERM, signal.SIGINT):
         # uvicorn has its own way to take a signal; when it has stopped it raises the same one again, for us.
         signal.signal(caught, lambda *_: _leave(address))
     address.write(listener.getsockname()[1], secret)
-    loading = host.start(arguments.chat, arguments.embedder)
-    threading.Thread(target=_collect_after, args=(loading,), name="collector", daemon=True).start()
+    host.start(arguments.chat, arguments.embedder)
     _serve(host, secret, listener)
     _leave(address)
-
-
-def _stand_behind_pages() -> None:
-    """A page needs a core for milliseconds, a model for seconds: the page goes first."""
-    if hasattr(os, "nice"):
-        os.nice(NICE)
-    if hasattr(os, "SCHED_BATCH"):  # Linux: and is not made to wait until our slice of time is over
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-
-
-def _collect_after(loading: threading.Thread) -> None:
-    """Collect garbage again, but never in the half million objects of torch and transformers, which stay.
-
-    Looking through them costs a second and more while they are loaded, and 0.2 s in the middle of an answer later.
-    """
-    loading.join()
-    gc.freeze()
-    gc.enable()
 
 
 class AddressFile:
@@ -142,12 +116,47 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--models", type=Path, required=True, help="model store")
     parser.add_argument("--chat", required=True, help="id of the chat model")
     parser.add_argument("--embedder", required=True, help="id of the embedding model")
-    parser.add_argument("--context", type=int, default=8192, help="tokens that all running requests share")
+    parser.add_argument("--context", type=int, default=0, help="tokens that all running requests share; 0: by memory")
     parser.add_argument("--slots", type=int, default=4, help="requests worked on at the same time")
     parser.add_argument("--queue-limit", type=int, default=64, help="requests that may wait")
-    parser.add_argument("--threads", type=int, default=0, help="0: the number of physical cores")
+    parser.add_argument("--threads", type=int, default=0, help="0: measured")
     parser.add_argument("--gpu-layers", type=int, default=0, help="layers to put on a GPU; -1: all")
+    parser.add_argument("--cache-type-k", choices=CACHE_TYPES, default="f16", help="how keys are kept in the context")
+    parser.add_argument("--cache-type-v", choices=CACHE_TYPES, default="f16", help="how values are kept in the context")
+    parser.add_argument(
+        "--lora", action="append", default=[], metavar="FILE[:STRENGTH]", help="adapter for the weights"
+    )
+    parser.add_argument("--rope-scaling", choices=ROPE_SCALINGS, default="", help="how to stretch the context")
+    parser.add_argument("--rope-factor", type=float, default=1.0, help="how far to stretch it")
+    parser.add_argument("--prefix-mb", type=int, default=512, help="memory for beginnings of prompts that come again")
+    parser.add_argument("--no-drafting", action="store_true", help="never guess ahead, even where it pays")
     return parser.parse_args()
+
+
+def _options(arguments: argparse.Namespace) -> LoadOptions:
+    return LoadOptions(
+        context_tokens=arguments.context,
+        slots=arguments.slots,
+        threads=arguments.threads,
+        gpu_layers=arguments.gpu_layers,
+        cache_type_k=arguments.cache_type_k,
+        cache_type_v=arguments.cache_type_v,
+        lora=tuple(_adapter(text) for text in arguments.lora),
+        rope_scaling=arguments.rope_scaling,
+        rope_factor=arguments.rope_factor,
+        prefix_mb=arguments.prefix_mb,
+        drafting=not arguments.no_drafting,
+        state_folder=str(arguments.data / "cache" / "prompts"),
+    )
+
+
+def _adapter(text: str) -> tuple[str, float]:
+    """`file` or `file:strength`."""
+    file, _, strength = text.rpartition(":")
+    try:
+        return (file, float(strength)) if file else (text, 1.0)
+    except ValueError:
+        return text, 1.0
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ async def _events(mailbox: Mailbox, completion: Completion, *, progress: bool) -
     yield _event(completion.chunk({"role": "assistant", "content": ""}))
     async for news in mailbox:
         if isinstance(news, Text):
-            yield _event(completion.chunk({"content": news.text}))
+            yield _event(completion.text(news))
         elif isinstance(news, Finish):
             yield _event(completion.last(news))
         elif isinstance(news, Failure):
@@ -96,12 +96,12 @@ def _event(body: dict[str, Any]) -> str:
 
 async def _whole(mailbox: Mailbox, completion: Completion) -> dict[str, Any]:
     """The answer in one piece. Raises what the engine failed with."""
-    texts = []
+    texts: list[Text] = []
     async for news in mailbox:
         if isinstance(news, Text):
-            texts.append(news.text)
+            texts.append(news)
         elif isinstance(news, Failure):
             raise news.error
         elif isinstance(news, Finish):
-            return completion.whole("".join(texts), news)
+            return completion.whole(texts, news)
     raise ModelUnavailable("The answer ended early. Ask again.")

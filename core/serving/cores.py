@@ -1,8 +1,9 @@
-"""The ruler over the cores: the engine and the embedding of documents take turns instead of disturbing each other.
+"""The ruler over the cores: answers and the embedding of documents take turns instead of disturbing each other.
 
 Both compute with as many threads as there are cores, and each step ends when its last thread does: with two of them
-on one core both are slowed down by more than half. So only one computes at a time, and a person waiting for an answer
-goes first.
+on one core both are slowed down by more than half. So only one computes at a time. A person waiting for an answer goes
+first, then a question that is embedded (which takes milliseconds and runs beside), then reranking, and documents get
+their turn in any case before long.
 """
 
 from __future__ import annotations
@@ -11,8 +12,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 PATIENCE = 0.3  # seconds; how long documents wait for their turn while answers are being written
+
+
+class Pausable(Protocol):
+    """An engine that stops between two of its steps; `pause` returns when none runs, whatever has become of it."""
+
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
 
 
 class Cores:
@@ -20,19 +29,17 @@ class Cores:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._taken = False
-        self._overdue = False
-        self.engine_works = False  # also between two steps
+        self._engine: Pausable | None = None
+        self.engine_works = False
 
-    @contextmanager
-    def engine(self) -> Iterator[None]:
-        """One step of the engine; it counts as working until it says that it rests."""
+    def rule(self, engine: Pausable) -> None:
+        """The engine that gives way to documents."""
+        self._engine = engine
+
+    def engine_begins(self) -> None:
+        """The engine has something to do."""
         with self._changed:
             self.engine_works = True
-            self._changed.wait_for(lambda: not self._taken and not self._overdue)
-            self._taken = True
-        with self._given_back():
-            yield
 
     def engine_rests(self) -> None:
         """The engine has no request left."""
@@ -47,35 +54,21 @@ class Cores:
         Yields False, and gives no turn, as soon as `interrupted` (asked again after every `nudge`).
         """
         with self._changed:
-            seconds = max(0.0, due - time.monotonic())
-            resting = self._changed.wait_for(
-                lambda: interrupted() or not (self._taken or self.engine_works), timeout=seconds
+            self._changed.wait_for(
+                lambda: interrupted() or not self.engine_works, timeout=max(0.0, due - time.monotonic())
             )
-            if not resting:
-                self._overdue = True
-                self._changed.wait_for(lambda: interrupted() or not self._taken)
-                self._overdue = False
-            if interrupted():
-                self._changed.notify_all()
-                granted = False
-            else:
-                granted = self._taken = True
-        if not granted:
+        if interrupted():
             yield False
             return
-        with self._given_back():
+        if self._engine:
+            self._engine.pause()
+        try:
             yield True
+        finally:
+            if self._engine:
+                self._engine.resume()
 
     def nudge(self) -> None:
         """Let a waiting ingest ask whether it is interrupted."""
         with self._changed:
             self._changed.notify_all()
-
-    @contextmanager
-    def _given_back(self) -> Iterator[None]:
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._taken = False
-                self._changed.notify_all()

@@ -1,30 +1,34 @@
-"""The embedder: one thread that turns texts into vectors, questions before documents."""
+"""The embedder: turns texts into vectors, questions before documents, several callers in one batch."""
 
 from __future__ import annotations
 
+import hashlib
 import logging
-import os
 import threading
 import time
-from collections import deque
-from collections.abc import Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import ModelBusy, ModelCorrupt, ModelError, ModelMissing, ModelUnavailable
+from core.errors import GroundworkError, ModelBusy, ModelCrashed, ModelError, ModelUnavailable
 from core.serving.cores import PATIENCE, Cores
+from core.serving.vectors_process import Encoded, VectorsProcess
 
 log = logging.getLogger(__name__)
 
 # A question waits for the end of a batch, and on a processor larger ones are not faster.
 BATCH_TEXTS = 16
 BATCH_CHARACTERS = 3_000
-OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+ALIKE = 0.7  # a text of another caller joins a batch if it is at least that long, compared with the longest
+REMEMBERED = 20_000  # vectors, by the hash of their text: 30 MB
+LIVES = 2  # times that a batch may be begun: one that kills the process twice is given up
+
+Vector = NDArray[np.float32]
+Known = tuple[Vector, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ class Embedded:
     Of those only the beginning is in the vector: the model cannot read more.
     """
 
-    vectors: NDArray[np.float32]
+    vectors: Vector
     tokens: int
     truncated: tuple[int, ...]
 
@@ -44,32 +48,45 @@ class _Job:
     """Texts of one request, the longest first: a batch of equal lengths wastes nothing on padding."""
 
     texts: Sequence[str]
-    vectors: NDArray[np.float32]
+    vectors: Vector
     result: Future[Embedded] = field(default_factory=Future)
     tokens: int = 0
     truncated: list[int] = field(default_factory=list)
     rest: deque[int] = field(default_factory=deque)
+    unfinished: int = 0
 
     def __post_init__(self) -> None:
         self.rest.extend(sorted(range(len(self.texts)), key=lambda place: -len(self.texts[place])))
+        self.unfinished = len(self.texts)
 
 
 class Embedder:
-    """A sentence-transformers model on the processor, with a thread of its own."""
+    """An embedding model in a process of its own, which is replaced when it ends, and the line in front of it."""
 
-    def __init__(self, model_id: str, folder: Path, *, threads: int, cores: Cores, queue_limit: int = 64) -> None:
-        """Load, which takes seconds: torch alone needs five to import. Raises ModelMissing or ModelCorrupt."""
-        self.id = model_id
-        self._model = _load(model_id, folder)
-        self._threads, self._cores, self._queue_limit = threads, cores, queue_limit
-        self.dimension: int = self._model.get_embedding_dimension()
-        self.max_tokens: int = self._model.max_seq_length
+    def __init__(
+        self, start: Callable[[], VectorsProcess], *, threads: int, cores: Cores, queue_limit: int = 64
+    ) -> None:
+        """Start the process and load. Raises ModelMissing, ModelCorrupt or ModelUnavailable."""
+        self._start, self._threads, self._cores, self._queue_limit = start, threads, cores, queue_limit
+        self._process = start()
+        self.id, self.form = self._process.id, self._process.form
+        self.dimension, self.max_tokens = self._process.dimension, self._process.max_tokens
+        self.restarts, self.ended = 0, ""
         self._questions: deque[_Job] = deque()
         self._documents: deque[_Job] = deque()
+        self._known: OrderedDict[bytes, Known] = OrderedDict()
         self._due = 0.0  # when the waiting batch of documents wants its turn; 0 without one
         self._closing = False
         self._changed = threading.Condition()
         threading.Thread(target=self._run, name="embedder", daemon=True).start()
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._questions or self._documents)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def submit(self, texts: Sequence[str], *, question: bool) -> Future[Embedded]:
         """Embed texts; a cancelled future stops the work. Raises ModelBusy."""
@@ -77,6 +94,10 @@ class Embedder:
         with self._changed:
             if len(self._questions) + len(self._documents) >= self._queue_limit:
                 raise ModelBusy("Too many texts are waiting for the embedding model. Try again in a little while.")
+            self._recall(job)
+            if not job.unfinished:
+                _succeed(job)
+                return job.result
             (self._questions if question else self._documents).append(job)
             self._changed.notify_all()
         if question:
@@ -84,97 +105,125 @@ class Embedder:
         return job.result
 
     def close(self) -> None:
-        """End the thread after its batch; who still waits hears that the server stops."""
+        """End the thread and the process; who still waits hears that the server stops."""
         with self._changed:
             self._closing = True
+            for job in (*self._questions, *self._documents):
+                _fail(job, ModelUnavailable("The model server is stopping."))
             self._changed.notify_all()
+        self._cores.nudge()
+        self._process.close()
+
+    # --- the embedder's own thread ------------------------------------------------------------------------
 
     def _run(self) -> None:
-        import torch
-
-        while (found := self._next_job()) is not None:
-            job, waiting = found
-            try:
-                if waiting is self._questions:
-                    # One question is a few milliseconds: it runs beside the engine, but must not crowd its threads.
-                    torch.set_num_threads(1 if self._cores.engine_works else self._threads)
-                    self._embed_batch(job)
-                else:
-                    torch.set_num_threads(self._threads)
-                    self._embed_documents(job)
-            except (LookupError, MemoryError, RuntimeError, TypeError, ValueError) as error:
-                log.exception("embedding failed")
-                self._end(job, waiting, ModelError(f"The embedding model {self.id} failed: {error}."))
+        while (waiting := self._next_lane()) is not None:
+            if waiting is self._questions:
+                # A question is a few milliseconds: it runs beside the engine, but must not crowd its threads.
+                self._embed(waiting, threads=1 if self._cores.engine_works else self._threads)
                 continue
-            if not job.rest or job.result.cancelled():
-                self._end(job, waiting)
+            self._due = self._due or time.monotonic() + PATIENCE
+            with self._cores.ingest(self._due, lambda: self._closing or bool(self._questions)) as granted:
+                if granted:
+                    self._embed(waiting, threads=self._threads)
+                    self._due = 0.0
 
-    def _next_job(self) -> tuple[_Job, deque[_Job]] | None:
-        """The job whose next batch is due: a question if there is one, else documents in turns."""
+    def _next_lane(self) -> deque[_Job] | None:
+        """Questions if there are some, else documents, whose callers lead a batch in turns."""
         with self._changed:
             self._changed.wait_for(lambda: self._closing or self._questions or self._documents)
             if self._closing:
-                for job in (*self._questions, *self._documents):
-                    if job.result.set_running_or_notify_cancel():
-                        job.result.set_exception(ModelUnavailable("The model server is stopping."))
                 return None
-            if self._questions:
-                return self._questions[0], self._questions
-            self._documents.rotate(-1)
-            return self._documents[0], self._documents
+            if not self._questions:
+                self._documents.rotate(-1)
+            return self._questions or self._documents
 
-    def _embed_documents(self, job: _Job) -> None:
-        """One batch, when it is its turn; a question that comes meanwhile goes first."""
-        self._due = self._due or time.monotonic() + PATIENCE
-        with self._cores.ingest(self._due, lambda: bool(self._questions)) as granted:
-            if granted:
-                self._embed_batch(job)
-                self._due = 0.0
-
-    def _embed_batch(self, job: _Job) -> None:
-        if job.result.cancelled():
-            return
-        places: list[int] = []
-        characters = 0
-        while job.rest and len(places) < BATCH_TEXTS and characters < BATCH_CHARACTERS:
-            places.append(job.rest.popleft())
-            characters += len(job.texts[places[-1]])
-        texts = [job.texts[place] for place in places]
-        read = self._model.tokenizer(texts, truncation=False, padding=False, verbose=False)["input_ids"]
-        for place, tokens in zip(places, read, strict=True):
-            job.tokens += min(len(tokens), self.max_tokens)
-            if len(tokens) > self.max_tokens:
-                job.truncated.append(place)
-        if places:
-            job.vectors[places] = self._model.encode(
-                texts, batch_size=BATCH_TEXTS, normalize_embeddings=True, show_progress_bar=False
-            )
-
-    def _end(self, job: _Job, waiting: deque[_Job], error: ModelError | None = None) -> None:
+    def _embed(self, waiting: deque[_Job], *, threads: int) -> None:
         with self._changed:
-            waiting.remove(job)
-        if not job.result.set_running_or_notify_cancel():
+            for job in [job for job in waiting if job.result.cancelled()]:
+                waiting.remove(job)
+            batch = _next_batch(waiting)
+        if not batch:
             return
-        if error:
-            job.result.set_exception(error)
-        else:
-            job.result.set_result(Embedded(job.vectors, job.tokens, tuple(sorted(job.truncated))))
+        texts = [job.texts[place] for job, place in batch]
+        try:
+            encoded = self._encode(texts, threads)
+        except GroundworkError as error:
+            log.warning("embedding failed: %s", error)
+            with self._changed:
+                for job in {id(job): job for job, _ in batch}.values():
+                    if job in waiting:
+                        waiting.remove(job)
+                    _fail(job, error)
+            return
+        with self._changed:
+            self._deliver(batch, encoded, waiting)
+
+    def _encode(self, texts: Sequence[str], threads: int) -> Encoded:
+        """One batch; with a new process if the old one has ended."""
+        for _ in range(LIVES):
+            if not self._process.alive:
+                self._process = self._start()
+            try:
+                return self._process.encode(texts, threads=threads)
+            except ModelUnavailable:
+                if self._closing:
+                    raise
+                self.restarts, self.ended = self.restarts + 1, self._process.end
+                log.error("the process of %s ended: %s", self.id, self.ended)
+        raise ModelCrashed(f"The embedding model was lost twice over the same texts: {self.ended}.")
+
+    def _deliver(self, batch: Sequence[tuple[_Job, int]], encoded: Encoded, waiting: deque[_Job]) -> None:
+        for (job, place), vector, tokens in zip(batch, encoded.vectors, encoded.tokens, strict=True):
+            self._known[_key(job.texts[place])] = (vector, tokens)
+            self._take(job, place, vector, tokens)
+            if not job.unfinished:
+                waiting.remove(job)
+                _succeed(job)
+        while len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+
+    def _recall(self, job: _Job) -> None:
+        """Take what is known of the texts: the same question again, or a chunk that has not changed."""
+        for place in list(job.rest):
+            if known := self._known.get(key := _key(job.texts[place])):
+                self._known.move_to_end(key)
+                job.rest.remove(place)
+                self._take(job, place, *known)
+
+    def _take(self, job: _Job, place: int, vector: Vector, tokens: int) -> None:
+        job.vectors[place] = vector
+        job.tokens += min(tokens, self.max_tokens)
+        job.unfinished -= 1
+        if tokens > self.max_tokens:
+            job.truncated.append(place)
 
 
-def _load(model_id: str, folder: Path) -> Any:
-    if not folder.is_dir():
-        raise ModelMissing(f"The folder {folder} of the model {model_id} is not there. Download the model again.")
-    os.environ.update(OFFLINE)
-    from safetensors import SafetensorError
-    from sentence_transformers import SentenceTransformer
-    from transformers.utils import logging as transformers_logging
+def _next_batch(waiting: Sequence[_Job]) -> list[tuple[_Job, int]]:
+    """Texts of about the same length, the first caller's longest first; others join where they are alike."""
+    batch: list[tuple[_Job, int]] = []
+    characters = longest = 0
+    while len(batch) < BATCH_TEXTS and characters < BATCH_CHARACTERS:
+        heads = [(len(job.texts[job.rest[0]]), job) for job in waiting if job.rest]
+        if not heads:
+            break
+        alike = [head for head in heads if ALIKE * longest <= head[0] <= longest] if longest else heads[:1]
+        length, job = max(alike or heads[:1], key=lambda head: head[0])
+        longest = longest or max(1, length)
+        batch.append((job, job.rest.popleft()))
+        characters += length
+    return batch
 
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        return SentenceTransformer(str(folder), device="cpu", local_files_only=True)
-    except (AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError, SafetensorError) as error:
-        log.warning("loading %s: %r", model_id, error)
-        raise ModelCorrupt(
-            f"The embedding model {model_id} cannot be loaded: its folder is damaged or incomplete. "
-            "Delete it and download it again."
-        ) from error
+
+def _key(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def _succeed(job: _Job) -> None:
+    if job.result.set_running_or_notify_cancel():
+        job.result.set_result(Embedded(job.vectors, job.tokens, tuple(sorted(job.truncated))))
+
+
+def _fail(job: _Job, error: GroundworkError) -> None:
+    if not job.result.done() and job.result.set_running_or_notify_cancel():
+        job.result.set_exception(error if isinstance(error, ModelError) else ModelError(str(error)))

@@ -1,31 +1,51 @@
-"""The engine: one thread that owns the model's context, and the fair line in front of it."""
+"""The engine: the fair line in front of a model, and what becomes of its requests if the model's process ends."""
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
-from core.errors import Cancelled, GroundworkError, ModelBusy, ModelUnavailable
-from core.serving.batching import Batcher
-from core.serving.chat_model import ChatModel
+from core.errors import Cancelled, GroundworkError, ModelBusy, ModelCrashed, ModelUnavailable, from_code
+from core.serving.chat_process import ChatProcess, Item
 from core.serving.cores import Cores
-from core.serving.generation import Generation, Listener
+from core.serving.forecast import waits
+from core.serving.generation import Finish, Generation, Listener, Token
 from core.serving.waiting import Line
 from core.types import ChatMessage, GenerationOptions
 
+log = logging.getLogger(__name__)
+
 STOPPING = "The model server is stopping. Try again in a few seconds."
+LOADING = "The chat model is still loading. Try again in a few seconds."
+SILENCE = 120.0  # seconds without any news of a running request: the process hangs
+TICK = 2.0  # seconds between two looks at that, and at how long people will wait
+_USUAL = 150.0  # tokens of an answer, before any was written
+_WEIGHT = 0.1  # of the newest answer in the running mean
+
+Ended = Callable[[Generation, Finish | GroundworkError], None]
+
+
+def unheard(_generation: Generation, _end: Finish | GroundworkError) -> None:
+    """For who keeps no statistics."""
 
 
 class Engine:
     """Takes requests from any thread and tells their listeners how it goes. Without a model until `use`."""
 
-    def __init__(self, *, slots: int = 4, queue_limit: int = 64, cores: Cores | None = None) -> None:
-        self._slots, self._queue_limit = slots, queue_limit
+    def __init__(self, *, queue_limit: int = 64, cores: Cores | None = None, ended: Ended = unheard) -> None:
+        """`ended` hears how every request ended, for the statistics."""
+        self._queue_limit, self._ended = queue_limit, ended
         self._cores = cores or Cores()
+        self._cores.rule(self)
         self._line: Line[Generation] = Line()
-        self._batcher: Batcher | None = None
-        self._next: ChatModel | None = None
-        self._closing = False
+        self._running: dict[int, Generation] = {}
+        self._process: ChatProcess | None = None
+        self._next: ChatProcess | None = None
+        self._closing = self._stirred = False
+        self._heard = time.monotonic()
+        self._answer_tokens = _USUAL
         self._changed = threading.Condition()  # guards all that is above and not constant
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
@@ -33,9 +53,9 @@ class Engine:
     # --- from any thread ---------------------------------------------------------------------------------
 
     @property
-    def chat(self) -> ChatModel | None:
-        """The model that works on new requests."""
-        return self._next or (self._batcher.chat if self._batcher else None)
+    def chat(self) -> ChatProcess | None:
+        """The model that works on new requests; maybe it has ended and another process is on its way."""
+        return self._next or self._process
 
     @property
     def waiting(self) -> int:
@@ -43,118 +63,239 @@ class Engine:
 
     @property
     def running(self) -> int:
-        return self._batcher.running if self._batcher else 0
+        return len(self._running)
 
-    def use(self, chat: ChatModel) -> None:
+    def use(self, process: ChatProcess) -> None:
         """Change to this model as soon as the running answers are finished; those who wait get the new one."""
         with self._changed:
-            unused, self._next = self._next, chat
+            unused, self._next = self._next, process
             if unused:
-                unused.context.close()
-            self._changed.notify_all()
+                unused.close_soon()
+            self._stir()
 
     def submit(
         self, messages: Sequence[ChatMessage], options: GenerationOptions, listener: Listener, *, user: str = ""
     ) -> Generation:
         """Put a request into the line. Raises ContextTooLong, ModelBusy, ModelUnavailable, BadQuestion."""
-        chat = self.chat
-        if chat is None:
-            raise ModelUnavailable("The chat model is still loading. Try again in a few seconds.")
-        prompt = chat.prompt(messages, options.max_tokens)
-        generation = Generation(chat, messages, options, listener, prompt, user)
+        if self.chat is None:
+            raise ModelUnavailable(LOADING)
+        self._refuse_when_full()
+        generation = Generation(messages, options, listener, user)
+        if self.chat.alive:  # else it waits for the next process, and is prepared when its turn comes
+            self._prepare(generation, self.chat)
         with self._changed:
-            if self._closing:
-                raise ModelUnavailable(STOPPING)
-            if len(self._line) >= self._queue_limit:
-                raise ModelBusy(
-                    f"{len(self._line)} requests are waiting for the model already. Try again in a little while.",
-                    retry_after=self._batcher.pace.seconds_until_free(self._slots) if self._batcher else 5.0,
-                )
+            self._refuse_when_full()
             self._line.add(generation)
             self._announce()
-            self._changed.notify_all()
+            self._stir()
         return generation
 
     def cancel(self, generation: Generation) -> None:
         """Stop a request wherever it is: its listener hears Failure(Cancelled). No effect on a finished one."""
         with self._changed:
-            generation.cancelled = True
             if self._line.remove(generation):
-                generation.fail(Cancelled("The answer was stopped."))
+                self._fail(generation, Cancelled("The answer was stopped."))
                 self._announce()
-            elif self._batcher and not generation.done:
-                self._batcher.abort()
+            if generation.process and not generation.done:
+                generation.process.drop(generation.number)
+
+    def lost(self, process: ChatProcess) -> None:
+        """A process ended: what it worked on is put in front of the line and goes on with the next process, once."""
+        with self._changed:
+            if process is self._next:
+                self._next = None
+            if process is not self._process:
+                return
+            for generation in list(self._running.values()):
+                if generation.interrupt(process.end):
+                    self._line.add(generation)
+                else:
+                    why = f"The model was lost twice at the same place of this answer: {process.end}. Ask differently."
+                    self._fail(generation, ModelCrashed(why))
+            self._running.clear()
+            self._stir()
+
+    def give_up(self, error: GroundworkError) -> None:
+        """There will be no other process: those who wait hear why."""
+        with self._changed:
+            self._process = self._next = None
+            for generation in list(self._line):
+                self._line.remove(generation)
+                self._fail(generation, error)
+
+    def pause(self) -> None:
+        """Let the running process stop between two steps; returns when it has."""
+        if (process := self._process) and process.alive:
+            process.pause()
+
+    def resume(self) -> None:
+        if (process := self._process) and process.alive:
+            process.resume()
 
     def close(self) -> None:
-        """End the thread and every request; returns when that is done."""
+        """End the thread, every request and the processes; returns when that is done."""
         with self._changed:
             self._closing = True
-            if self._batcher:
-                self._batcher.abort()
-            self._changed.notify_all()
+            self._stir()
         self._thread.join()
+        for process in (self._process, self._next):
+            if process:
+                process.close()
+
+    # --- what the process tells, in its reader's thread ----------------------------------------------------
+
+    def hear(self, process: ChatProcess, items: Sequence[Item]) -> None:
+        """News of the requests that a process works on."""
+        self._heard = time.monotonic()
+        for kind, number, *news in items:
+            generation = self._running.get(number)
+            if generation is None or generation.process is not process:
+                continue
+            if kind == "start":
+                generation.start(news[0])
+            elif kind == "read":
+                generation.report(*news)
+            elif kind == "text":
+                generation.tell(news[0], news[1], _token(news[0], news[2]))
+            elif kind == "end":
+                self._finish(generation, news)
+            elif kind == "fail":
+                with self._changed:
+                    self._running.pop(number, None)
+                    self._fail(generation, from_code(news[0], news[1]))
+                    self._stir()
+
+    def _finish(self, generation: Generation, news: Sequence[object]) -> None:
+        finish = generation.finish(*news)  # type: ignore[arg-type]
+        self._answer_tokens += _WEIGHT * (finish.completion_tokens - self._answer_tokens)
+        self._ended(generation, finish)
+        with self._changed:
+            self._running.pop(generation.number, None)
+            self._stir()
+
+    def _fail(self, generation: Generation, error: GroundworkError) -> None:
+        generation.fail(error)
+        self._ended(generation, error)
 
     # --- the engine's own thread -------------------------------------------------------------------------
 
     def _run(self) -> None:
-        try:
-            while batcher := self._next_work():
-                with self._cores.engine():
-                    batcher.step()
-        finally:
-            self._end()
-
-    def _next_work(self) -> Batcher | None:
-        """Wait until there is something to do; None when the engine is closed."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._stirred or self._closing, timeout=TICK)
+                if self._closing:
+                    break
+                self._stirred = False
+                self._look_after()
+                unprepared = self._admit()
+            if unprepared:
+                self._prepare_again(*unprepared)
         with self._changed:
-            while not self._closing:
-                if self._batcher:
-                    self._batcher.drop_cancelled()
-                if self._next and not self.running:
-                    self._change_model(self._next)
-                if self._batcher and not self._next:
-                    self._admit(self._batcher)
-                if self._batcher and self._batcher.running:
-                    return self._batcher
-                self._cores.engine_rests()
-                self._changed.wait()
+            self._cores.engine_rests()
+            for generation in (*self._line, *self._running.values()):
+                self._fail(generation, ModelUnavailable(STOPPING))
+
+    def _look_after(self) -> None:
+        """End a process that hangs; tell how long it will take."""
+        if self._running and self._process and time.monotonic() - self._heard > SILENCE:
+            log.error("no word from %s for %.0f s: it hangs and is ended", self._process.id, SILENCE)
+            self._process.kill()
+        self._announce()
+
+    def _admit(self) -> tuple[Generation, ChatProcess] | None:
+        """Begin with those who wait, as far as there is room. Nobody is overtaken, even if only the next one does not
+        fit. Returns a request that must be turned into tokens first."""
+        if self._next and not self._running:
+            old, self._process, self._next = self._process, self._next, None
+            if old:
+                old.close_soon()
+        process = None if self._next else self._process
+        while process and process.alive and (generation := next(iter(self._line), None)):
+            if generation.process is not process:
+                return generation, process
+            if not self._fits(generation, process):
+                break
+            self._line.serve(generation)
+            if not self._running:
+                self._cores.engine_begins()
+                self._heard = time.monotonic()
+            self._running[generation.number] = generation
+            process.begin(generation.number, generation.written_before())
+            self._announce()
+        if not self._running:
+            self._cores.engine_rests()
         return None
 
-    def _change_model(self, chat: ChatModel) -> None:
-        if self._batcher:
-            self._batcher.close(ModelUnavailable(STOPPING))
-        self._batcher, self._next = Batcher(chat, slots=self._slots), None
+    def _fits(self, generation: Generation, process: ChatProcess) -> bool:
+        """Whether a slot is free, and all that it may need fits beside what the others may.
 
-    def _admit(self, batcher: Batcher) -> None:
-        """Give slots to those who wait. Nobody is overtaken, even if only the next one does not fit."""
-        while generation := next(iter(self._line), None):
-            if generation.chat is not batcher.chat and not self._prepare_again(generation, batcher.chat):
-                continue
-            if not batcher.place(generation):
-                return
-            self._line.serve(generation)
-            self._announce()
-
-    def _prepare_again(self, generation: Generation, chat: ChatModel) -> bool:
-        """Another model has other tokens, and maybe a smaller context."""
-        try:
-            generation.prompt = chat.prompt(generation.messages, generation.options.max_tokens)
-            generation.chat = chat
-        except GroundworkError as error:
-            self._line.remove(generation)
-            generation.fail(error)
+        Background work leaves the last slot to a person. Who wants the same tokens every time works alone, since
+        sums are rounded differently in other company.
+        """
+        others = list(self._running.values())
+        promised = sum(other.cells for other in others)
+        if len(others) >= process.options.slots or promised + generation.cells > process.cells:
             return False
-        return True
+        if generation.priority == "background" and 0 < len(others) >= process.options.slots - 1:
+            return False
+        return not others or not (generation.repeatable or any(other.repeatable for other in others))
+
+    def _prepare(self, generation: Generation, process: ChatProcess) -> None:
+        generation.prompt_tokens = process.prepare(generation.number, generation.messages, generation.options)
+        generation.process, generation.model = process, process.id
+
+    def _prepare_again(self, generation: Generation, process: ChatProcess) -> None:
+        """Another process has other tokens, and maybe a smaller context. Not under the lock: it may take its time."""
+        error: GroundworkError | None = None
+        try:
+            if generation.told and generation.model != process.id:
+                raise ModelCrashed("The model ended in the middle of this answer and another one took over. Ask again.")
+            self._prepare(generation, process)
+        except ModelUnavailable:
+            log.info("%s ended before it began; the request waits on", process.id)
+        except GroundworkError as problem:
+            error = problem
+        with self._changed:
+            if error and self._line.remove(generation):
+                self._fail(generation, error)
+            self._stir()
+
+    def _stir(self) -> None:
+        self._stirred = True
+        self._changed.notify_all()
+
+    def _refuse_when_full(self) -> None:
+        with self._changed:
+            if self._closing:
+                raise ModelUnavailable(STOPPING)
+            if len(self._line) < self._queue_limit:
+                return
+            soonest = next(iter(self._waits()), 1.0)
+        raise ModelBusy(
+            f"{self._queue_limit} requests are waiting for the model already. Try again in a little while.",
+            retry_after=min(60.0, max(1.0, soonest)),
+        )
 
     def _announce(self) -> None:
-        for position, generation in enumerate(self._line, 1):
-            generation.announce(position)
+        for position, (generation, seconds) in enumerate(zip(self._line, self._waits(), strict=True), 1):
+            generation.announce(position, seconds)
 
-    def _end(self) -> None:
-        with self._changed:
-            self._closing = True
-            self._cores.engine_rests()
-            for generation in self._line:
-                generation.fail(ModelUnavailable(STOPPING))
-            if self._batcher:
-                self._batcher.close(ModelUnavailable(STOPPING))
+    def _waits(self) -> list[float]:
+        process = self.chat
+        if process is None:
+            return [0.0] * len(self._line)
+
+        def seconds(generation: Generation) -> float:
+            left = min(self._answer_tokens, generation.options.max_tokens) - len(generation.told)
+            unread = generation.prompt_tokens - max(generation.read, generation.cached_tokens)
+            return unread * process.reading + max(1.0, left) * process.writing
+
+        running, waiting = map(seconds, self._running.values()), map(seconds, self._line)
+        return waits(list(running), list(waiting), process.options.slots)
+
+
+def _token(token: int, choice: Sequence[object] | None) -> Token | None:
+    if choice is None:
+        return None
+    logprob, top = choice
+    return Token(token, float(logprob), tuple((int(t), float(p)) for t, p in top))  # type: ignore[arg-type, attr-defined]

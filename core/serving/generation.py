@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from core.errors import GroundworkError
-from core.serving.chat_model import ChatModel
+from core.serving.chat_process import ChatProcess
 from core.types import ChatMessage, GenerationOptions
+
+_numbers = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """The place in the line: 1 is next, 0 means that the work begins."""
+    """The place in the line: 1 is next, 0 means that the work begins. `seconds` is about how long that takes."""
 
     number: int
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """The model's process ended (`why`, in a few words); the request goes on as soon as there is another."""
+
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +40,20 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Token:
+    """A chosen token: its log-probability, and (token, log-probability) of the most likely ones at its place."""
+
+    id: int
+    logprob: float
+    top: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Text:
-    """A piece of the answer: whole characters."""
+    """A piece of the answer: whole characters, maybe none; `token` only if somebody asked for log-probabilities."""
 
     text: str
+    token: Token | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,26 +80,35 @@ class Failure:
     error: GroundworkError
 
 
-News = Position | Progress | Text | Finish | Failure
+News = Position | Restarted | Progress | Text | Finish | Failure
 Listener = Callable[[News], None]
 
 
 @dataclass(slots=True, eq=False)
 class Generation:
-    """A request. `listener` hears all news until Finish or Failure, from any thread; it must return at once."""
+    """A request. `listener` hears all news until Finish or Failure, from any thread; it must return at once.
 
-    chat: ChatModel  # whose tokens the prompt consists of
+    `process` has its prompt as `prompt_tokens` tokens. `told` are the tokens of the answer so far: after a crash the
+    answer goes on behind them.
+    """
+
     messages: Sequence[ChatMessage]
     options: GenerationOptions
     listener: Listener
-    prompt: list[int]
     user: str = ""
-    cancelled: bool = False
+    number: int = field(default_factory=lambda: next(_numbers))
+    process: ChatProcess | None = None
+    model: str = ""
+    prompt_tokens: int = 0
+    told: list[int] = field(default_factory=list)
+    interrupted: bool = False
     done: bool = False
     cached_tokens: int = 0
-    completion_tokens: int = 0
-    _position: int | None = None
-    _submitted: float = field(default_factory=time.monotonic)
+    read: int = 0
+    submitted: float = field(default_factory=time.monotonic)
+    _mute: int = 0
+    _lost_at: int = -1
+    _announced: tuple[int, int] = (-1, 0)
     _started: float = 0.0
     _prompt_read: float = 0.0
     _first_token: float = 0.0
@@ -90,7 +120,7 @@ class Generation:
     @property
     def cells(self) -> int:
         """Cells of the context that it may come to need."""
-        return len(self.prompt) + self.options.max_tokens
+        return self.prompt_tokens + self.options.max_tokens
 
     @property
     def repeatable(self) -> bool:
@@ -98,50 +128,79 @@ class Generation:
         return self.options.seed is not None and not self.options.cache_prompt
 
     @property
-    def seconds(self) -> float:
-        """Since the work began."""
-        return time.monotonic() - self._started
+    def queued(self) -> float:
+        """Seconds from the request to the begin of the work."""
+        return (self._started or time.monotonic()) - self.submitted
 
-    def announce(self, position: int) -> None:
-        """Tell the place in the line, if it is news."""
-        if position != self._position:
-            self._position = position
-            self.listener(Position(position))
+    def announce(self, position: int, seconds: float = 0.0) -> None:
+        """Tell the place in the line and about how long it will take, if that is news."""
+        news = (position, round(seconds))
+        if news != self._announced:
+            self._announced = news
+            self.listener(Position(position, seconds))
+
+    def written_before(self) -> list[int]:
+        """What the next process need not write again. A repeatable one is written again, but told only once."""
+        self._mute = len(self.told) if self.repeatable else 0
+        return [] if self.repeatable else self.told
 
     def start(self, cached_tokens: int) -> None:
         """The work begins; so many tokens of the prompt are known already."""
-        self._started, self.cached_tokens = time.monotonic(), cached_tokens
+        self._started = self._started or time.monotonic()
+        self.cached_tokens = cached_tokens
         self.announce(0)
 
-    def report(self, processed: int) -> None:
+    def report(self, processed: int, cached: int) -> None:
         """Tell how much of the prompt is read."""
-        if processed == len(self.prompt):
+        self.read, self.cached_tokens = min(processed, self.prompt_tokens), cached
+        if processed >= self.prompt_tokens:
             self._prompt_read = time.monotonic()
-        self.listener(Progress(len(self.prompt), self.cached_tokens, processed, self.seconds))
+        seconds = time.monotonic() - self._started
+        self.listener(Progress(self.prompt_tokens, min(cached, self.prompt_tokens), self.read, seconds))
 
-    def tell(self, text: str) -> None:
-        """Tell a piece of the answer."""
+    def tell(self, token: int, text: str, chosen: Token | None) -> None:
+        """Tell a token of the answer and the text that can be shown with it."""
+        if self._mute:
+            self._mute -= 1
+            return
+        self.told.append(token)
         self._first_token = self._first_token or time.monotonic()
+        if text or chosen:
+            self.listener(Text(text, chosen))
+
+    def finish(self, text: str, reason: str, cached_tokens: int, completion_tokens: int) -> Finish:
+        """Tell the rest of the text, the end and what it took."""
         if text:
             self.listener(Text(text))
-
-    def finish(self, reason: str) -> None:
-        """Tell the end and what it took."""
         self.done = True
-        self.listener(
-            Finish(
-                reason=reason,
-                prompt_tokens=len(self.prompt),
-                cached_tokens=self.cached_tokens,
-                completion_tokens=self.completion_tokens,
-                queue=self._started - self._submitted,
-                prompt=self._prompt_read - self._started,
-                first_token=self._first_token - self._started,
-                generation=time.monotonic() - self._prompt_read,
-            )
+        now = time.monotonic()
+        read = self._prompt_read or now
+        ended = Finish(
+            reason=reason,
+            prompt_tokens=self.prompt_tokens,
+            cached_tokens=min(cached_tokens, self.prompt_tokens),
+            completion_tokens=completion_tokens,
+            queue=self._started - self.submitted,
+            prompt=read - self._started,
+            first_token=(self._first_token or now) - self._started,
+            generation=now - read,
         )
+        self.listener(ended)
+        return ended
 
     def fail(self, error: GroundworkError) -> None:
         """Tell that it ends without an answer."""
         self.done = True
         self.listener(Failure(error))
+
+    def interrupt(self, why: str) -> bool:
+        """The process that worked on it has ended, and it waits for another; False if it seems to be the cause.
+
+        It seems to be when it was no further than the last time: a process that is killed by something else will
+        hardly ever end at the same token twice.
+        """
+        if len(self.told) == self._lost_at:
+            return False
+        self._lost_at, self.interrupted, self.process, self.read = len(self.told), True, None, 0
+        self.listener(Restarted(why))
+        return True

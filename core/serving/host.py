@@ -1,47 +1,71 @@
-"""The models of this server: loads them in the background, changes them, and knows how they are."""
+"""The models of this server: loads them in the background, changes them, replaces their processes when they end."""
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 
 from core.errors import GroundworkError, ModelUnavailable, NotFound
 from core.models.catalog import CatalogModel, find, installed_path
-from core.serving.chat_model import ChatModel, ContextOptions
+from core.serving.chat_process import ChatProcess
 from core.serving.cores import Cores
 from core.serving.embedder import Embedder
-from core.serving.engine import Engine
-from core.serving.llama import physical_cores
+from core.serving.engine import Ended, Engine, unheard
+from core.serving.fitting import fitted, identity
+from core.serving.machine import physical_cores
+from core.serving.options import LoadOptions
+from core.serving.tunings import Tuner, Tunings
+from core.serving.vectors_process import VectorsProcess
 
 log = logging.getLogger(__name__)
+
+DELAYS = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)  # seconds before the next start of a process that ends again and again
+QUIET = 60.0  # seconds without an end after which it counts as well again
 
 Load = Callable[[str], None]  # loads the model of that id and raises what went wrong
 
 
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """`status` is ok, loading or error. An error beside ok tells why another model could not be loaded."""
+    """`status` is ok, loading or error. An error beside ok tells why another model could not be loaded.
+
+    `share` is how much of the file that is being loaded is read. `restarts` counts the ends of the model's process,
+    `ended` says how the last one came about, and `ended_at` when, in seconds since 1970.
+    """
 
     id: str
     status: str
     error: str | None = None
     loading: str | None = None  # the model that is going to take over
+    share: float = 0.0
+    restarts: int = 0
+    ended: str = ""
+    ended_at: float = 0.0
 
 
 class ModelHost:
     """The engine and the embedder with their models, each ready as soon as it is loaded."""
 
-    def __init__(self, store: Path, options: ContextOptions, *, queue_limit: int) -> None:
+    def __init__(
+        self, store: Path, options: LoadOptions, *, data: Path, queue_limit: int, ended: Ended = unheard
+    ) -> None:
         self.store = store
         self._options, self._queue_limit = options, queue_limit
-        self._cores = Cores()
-        self.engine = Engine(slots=options.sequences, queue_limit=queue_limit, cores=self._cores)
+        self._cores, self._work = Cores(), data / "cache"
+        self._tunings = Tunings(self._work / "tunings.json")
+        self.engine = Engine(queue_limit=queue_limit, cores=self._cores, ended=ended)
         self._embedder: Embedder | None = None
         self.chat, self.embedding = ModelStatus("", "loading"), ModelStatus("", "loading")
+        self._tuner = Tuner(self._quiet)
+        self._loading: ChatProcess | None = None
+        self._ends: list[float] = []
+        self._closing = threading.Event()
         self._jobs: SimpleQueue[tuple[Load, str]] = SimpleQueue()
         threading.Thread(target=self._run, name="loader", daemon=True).start()
 
@@ -61,8 +85,10 @@ class ModelHost:
     def change_chat(self, model_id: str) -> None:
         """Begin to load another chat model; the old one works until then. Raises NotFound for an unknown id."""
         _find(model_id, "chat")
-        old = self.engine.chat
-        self.chat = ModelStatus(old.id, "ok", loading=model_id) if old else ModelStatus(model_id, "loading")
+        if self.engine.chat:
+            self.chat = replace(self.chat, loading=model_id, error=None, share=0.0)
+        else:
+            self.chat = ModelStatus(model_id, "loading")
         self._jobs.put((self._load_chat, model_id))
 
     def embedder(self) -> Embedder:
@@ -71,11 +97,16 @@ class ModelHost:
             raise ModelUnavailable(self.embedding.error or "The embedding model is still loading. Try again soon.")
         return self._embedder
 
-    def chat_model(self) -> ChatModel:
-        """The chat model. Raises ModelUnavailable until it is loaded."""
+    def chat_model(self) -> ChatProcess:
+        """The chat model; maybe its process is being replaced. Raises ModelUnavailable until it is loaded."""
         if (chat := self.engine.chat) is None:
             raise ModelUnavailable(self.chat.error or "The chat model is still loading. Try again in a few seconds.")
         return chat
+
+    def chat_status(self) -> ModelStatus:
+        """With the progress of loading."""
+        loading = self._loading
+        return replace(self.chat, share=loading.loaded) if loading else self.chat
 
     @property
     def status(self) -> str:
@@ -83,8 +114,16 @@ class ModelHost:
         states = (self.chat.status, self.embedding.status)
         return next((state for state in ("error", "loading") if state in states), "ok")
 
+    def _quiet(self) -> bool:
+        """Whether nothing is being computed or loaded."""
+        resting = not (self.engine.running or self.engine.waiting)
+        return resting and self.status == "ok" and not (self._embedder and self._embedder.busy)
+
     def close(self) -> None:
-        """End all requests."""
+        """End all requests and processes."""
+        self._closing.set()
+        if loading := self._loading:
+            loading.close()
         self.engine.close()
         if self._embedder:
             self._embedder.close()
@@ -106,14 +145,52 @@ class ModelHost:
 
     def _load_chat(self, model_id: str) -> None:
         model = _find(model_id, "chat")
-        self.engine.use(ChatModel.load(model.id, installed_path(model, self.store), self._options))
-        self.chat = ModelStatus(model.id, "ok")
+        path = installed_path(model, self.store)
+        options = fitted(path, model.id, self._options)
+        process = ChatProcess(model.id, options, hear=self.engine.hear, lost=self._lost)
+        self._loading = process
+        try:
+            known = self._tunings.find(identity(path, model.sha256), options)
+            process.load(path, identity=identity(path, model.sha256), tuning=known)
+        except ModelUnavailable as error:
+            raise _crashed(model_id, process) from error
+        except GroundworkError:
+            process.close_soon()
+            raise
+        finally:
+            self._loading = None
+        if not known:
+            self._tuner.tune(process, partial(self._tunings.keep, identity(path, model.sha256), options))
+        self.engine.use(process)
+        self.chat = replace(self.chat, id=model.id, status="ok", error=None, loading=None, share=0.0)
+
+    def _lost(self, process: ChatProcess) -> None:
+        """The process of a chat model ended by itself: its requests wait while another one is started."""
+        now = time.time()
+        log.error("the process of %s ended: %s", process.id, process.end)
+        self._ends = [at for at in self._ends if now - at < QUIET] + [now]
+        restarts = self.chat.restarts + 1
+        self.chat = replace(self.chat, status="loading", restarts=restarts, ended=process.end, ended_at=now)
+        self.engine.lost(process)
+        self._jobs.put((self._load_again, process.id))
+
+    def _load_again(self, model_id: str) -> None:
+        if (chat := self.engine.chat) and chat.alive:
+            self.chat = replace(self.chat, status="ok")
+            return  # another model has taken over meanwhile
+        self._closing.wait(DELAYS[min(len(self._ends), len(DELAYS)) - 1])
+        if not self._closing.is_set():
+            self._load_chat(model_id)
 
     def _load_embedder(self, model_id: str) -> None:
         model = _find(model_id, "embedding")
+        folder, work = installed_path(model, self.store), self._work
+
+        def started() -> VectorsProcess:
+            return VectorsProcess(model.id, folder, work=work, form="")
+
         self._embedder = Embedder(
-            model.id,
-            installed_path(model, self.store),
+            started,
             threads=self._options.threads or physical_cores(),
             cores=self._cores,
             queue_limit=self._queue_limit,
@@ -124,10 +201,18 @@ class ModelHost:
         """An earlier chat model goes on; without one there is an error."""
         if load == self._load_embedder:
             self.embedding = ModelStatus(model_id, "error", sentence)
-        elif old := self.engine.chat:
-            self.chat = ModelStatus(old.id, "ok", sentence)
+        elif (old := self.engine.chat) and old.alive:
+            self.chat = replace(self.chat, id=old.id, status="ok", error=sentence, loading=None)
         else:
-            self.chat = ModelStatus(model_id, "error", sentence)
+            self.engine.give_up(ModelUnavailable(sentence))
+            self.chat = replace(self.chat, id=model_id, status="error", error=sentence, loading=None)
+
+
+def _crashed(model_id: str, process: ChatProcess) -> GroundworkError:
+    return ModelUnavailable(
+        f"The model {model_id} could not be loaded: {process.end or 'its process ended'}. The file may be damaged, or "
+        "too large for the memory. Download it again or choose another model."
+    )
 
 
 def _find(model_id: str, role: str) -> CatalogModel:

@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 from core.models.catalog import is_installed, load_catalog
 from core.serving import completions
-from core.serving.chat_model import ChatModel
+from core.serving.chat_process import ChatProcess
 from core.serving.edge import RequireSecret, add_error_handlers, host_of, read_body, require_model, unless_gone
 from core.serving.host import ModelHost
 from core.serving.protocol import EmbeddingsBody, LoadBody, TokenizeBody, embeddings
@@ -46,7 +46,7 @@ async def healthz(request: Request) -> dict[str, Any]:
     host = host_of(request)
     return {
         "status": host.status,
-        "chat": asdict(host.chat),
+        "chat": asdict(host.chat_status()),
         "embedder": asdict(host.embedding),
         "queue": {"waiting": host.engine.waiting, "running": host.engine.running},
         "pid": os.getpid(),
@@ -91,12 +91,12 @@ async def tokenize(request: Request) -> dict[str, Any]:
     return await run_in_threadpool(_count, host_of(request).chat_model(), body)
 
 
-def _count(chat: ChatModel, body: TokenizeBody) -> dict[str, Any]:
+def _count(chat: ChatProcess, body: TokenizeBody) -> dict[str, Any]:
     if body.messages is not None:
-        return {"count": len(chat.prompt([message.plain() for message in body.messages]))}
+        return {"count": chat.count([message.plain() for message in body.messages])}
     if body.contents is not None:
-        return {"counts": [len(chat.model.tokenize(content)) for content in body.contents]}
-    tokens = chat.model.tokenize(body.content or "")
+        return {"counts": [len(tokens) for tokens in chat.tokenize(body.contents)]}
+    tokens = chat.tokenize([body.content or ""])[0]
     return {"tokens": tokens, "count": len(tokens)}
 
 

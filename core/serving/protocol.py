@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import base64
+import json
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from core.serving.embedder import Embedded
-from core.serving.generation import Finish, Position, Progress
+from core.serving.generation import Finish, Position, Progress, Restarted, Text
 from core.types import ChatMessage, GenerationOptions
 
 MAX_TOKENS = 131_072
 DEFAULT_MAX_TOKENS = 512
 MAX_TEXTS = 2_048  # of one embedding or counting request
+ANY_OBJECT = '{"type": "object"}'
 
 Stop = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Content = Annotated[str, StringConstraints(max_length=4_000_000)]
@@ -56,8 +58,42 @@ class StreamOptions(Body):
     include_usage: bool = False
 
 
+class Schema(Body):
+    """The JSON schema of a response format; `strict` is accepted, the answer obeys in any case."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
+
+    name: Annotated[str, StringConstraints(max_length=200)] = ""
+    description: Annotated[str, StringConstraints(max_length=2_000)] = ""
+    schema_: Annotated[dict[str, Any], Field(alias="schema")]
+    strict: bool | None = None
+
+
+class ResponseFormat(Body):
+    """What the answer has to look like."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: Schema | None = None
+
+    @model_validator(mode="after")
+    def _with_schema(self) -> Self:
+        if (self.type == "json_schema") != (self.json_schema is not None):
+            raise ValueError("json_schema belongs to the type json_schema, and only to it")
+        return self
+
+    def plain(self) -> str:
+        """The schema as text; "" without one."""
+        if self.json_schema:
+            return json.dumps(self.json_schema.schema_)
+        return ANY_OBJECT if self.type == "json_object" else ""
+
+
 class ChatBody(Body):
-    """POST /v1/chat/completions. Extensions: priority, cache_prompt, return_progress."""
+    """POST /v1/chat/completions.
+
+    Extensions, named as llama.cpp's server names them where it has them: top_k, min_p, repeat_penalty, cache_prompt,
+    return_progress, priority.
+    """
 
     model: Annotated[str, StringConstraints(max_length=200)] = ""
     messages: Messages
@@ -68,6 +104,15 @@ class ChatBody(Body):
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     stop: Stop | Annotated[list[Stop], Field(max_length=8)] | None = None
     n: Literal[1] | None = None
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    logit_bias: Annotated[dict[str, Annotated[float, Field(ge=-100, le=100)]], Field(max_length=1_024)] | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    response_format: ResponseFormat | None = None
+    top_k: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    min_p: Annotated[float, Field(ge=0, le=1)] = 0.0
+    repeat_penalty: Annotated[float, Field(gt=0, le=10)] = 1.0
     user: Annotated[str, StringConstraints(max_length=200)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -85,7 +130,28 @@ class ChatBody(Body):
             stop=stop,
             priority=self.priority,
             cache_prompt=self.cache_prompt,
+            top_k=self.top_k,
+            min_p=self.min_p,
+            frequency_penalty=self.frequency_penalty or 0.0,
+            presence_penalty=self.presence_penalty or 0.0,
+            repeat_penalty=self.repeat_penalty,
+            logit_bias=tuple((int(token), bias) for token, bias in (self.logit_bias or {}).items()),
+            json_schema=self.response_format.plain() if self.response_format else "",
+            top_logprobs=(self.top_logprobs or 0) if self.logprobs else None,
         )
+
+    @field_validator("logit_bias")
+    @classmethod
+    def _tokens(cls, biases: dict[str, float] | None) -> dict[str, float] | None:
+        if biases and not all(token.isascii() and token.isdigit() and len(token) < 10 for token in biases):
+            raise ValueError("the keys are numbers of tokens")
+        return biases
+
+    @model_validator(mode="after")
+    def _top_needs_logprobs(self) -> Self:
+        if self.top_logprobs is not None and not self.logprobs:
+            raise ValueError("top_logprobs needs logprobs")
+        return self
 
 
 class EmbeddingsBody(Body):
@@ -142,10 +208,19 @@ class Completion:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": None}
         return {**self._head("chat.completion.chunk"), "choices": [choice], **extra}
 
-    def news(self, news: Position | Progress) -> dict[str, Any]:
+    def text(self, news: Text) -> dict[str, Any]:
+        """A chunk with a piece of the answer."""
+        body = self.chunk({"content": news.text})
+        if news.token:
+            body["choices"][0]["logprobs"] = {"content": [_chosen(news)], "refusal": None}
+        return body
+
+    def news(self, news: Position | Restarted | Progress) -> dict[str, Any]:
         """A chunk that tells about the waiting or the reading."""
+        if isinstance(news, Restarted):
+            return self.chunk({}, restarted=news.why)
         if isinstance(news, Position):
-            return self.chunk({}, queue_position=news.number)
+            return self.chunk({}, queue_position=news.number, queue_seconds=round(news.seconds, 1))
         progress = {"total": news.total, "cache": news.cached, "processed": news.processed}
         return self.chunk({}, prompt_progress={**progress, "time_ms": _ms(news.seconds)})
 
@@ -155,10 +230,12 @@ class Completion:
         body["choices"][0]["finish_reason"] = finish.reason
         return body
 
-    def whole(self, text: str, finish: Finish) -> dict[str, Any]:
+    def whole(self, texts: Sequence[Text], finish: Finish) -> dict[str, Any]:
         """The answer in one piece."""
-        message = {"role": "assistant", "content": text, "refusal": None}
-        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish.reason}
+        message = {"role": "assistant", "content": "".join(news.text for news in texts), "refusal": None}
+        chosen = [_chosen(news) for news in texts if news.token]
+        logprobs = {"content": chosen, "refusal": None} if chosen else None
+        choice = {"index": 0, "message": message, "logprobs": logprobs, "finish_reason": finish.reason}
         return {**self._head("chat.completion"), "choices": [choice], **_costs(finish)}
 
     def _head(self, kind: str) -> dict[str, Any]:
@@ -192,6 +269,14 @@ def _costs(finish: Finish) -> dict[str, Any]:
             "generation_ms": _ms(finish.generation),
         },
     }
+
+
+def _chosen(news: Text) -> dict[str, Any]:
+    """A token's log-probability. Tokens are told by their numbers: alone, many are no whole characters."""
+    token = news.token
+    assert token
+    top = [{"token": str(other), "bytes": None, "logprob": round(value, 6)} for other, value in token.top]
+    return {"token": str(token.id), "bytes": None, "logprob": round(token.logprob, 6), "top_logprobs": top}
 
 
 def _ms(seconds: float) -> float:

@@ -17,6 +17,8 @@ class Waiting(Protocol):
     def priority(self) -> str: ...
     @property
     def user(self) -> str: ...
+    @property
+    def interrupted(self) -> bool: ...
 
 
 R = TypeVar("R", bound=Waiting)
@@ -25,7 +27,8 @@ R = TypeVar("R", bound=Waiting)
 class Line(Generic[R]):
     """Waiting requests in the order in which they will be served.
 
-    A person's request goes before background work. Within a lane it is first come, first served, but every user
+    What was interrupted by a crash goes on first. A person's request goes before background work.
+    Within a lane it is first come, first served, but every user
     gets one turn before anybody gets the second: the one who was served longest ago begins.
     """
 
@@ -43,7 +46,8 @@ class Line(Generic[R]):
         ranked = []
         for arrival, request in enumerate(self._requests):
             mine = (request.priority, request.user)
-            rank = (LANES.index(request.priority), rounds[mine], self._served.get(request.user, 0), arrival)
+            served = self._served.get(request.user, 0)
+            rank = (not request.interrupted, LANES.index(request.priority), rounds[mine], served, arrival)
             rounds[mine] += 1
             ranked.append((rank, request))
         return (request for _, request in sorted(ranked, key=lambda pair: pair[0]))

@@ -17,10 +17,10 @@ from queue import SimpleQueue
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from core.models.catalog import find, installed_path
-from core.serving.chat_model import ChatModel, ContextOptions
 from core.serving.engine import Engine
 from core.serving.generation import Failure, Finish, News
-from core.serving.llama import Batch, Context, Model, physical_cores
+from core.serving.native.chat_model import ChatModel, ContextOptions
+from core.serving.native.llama import Batch, Context, Model, physical_cores
 from core.settings import load
 from core.types import ChatMessage, GenerationOptions
 

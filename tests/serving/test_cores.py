@@ -24,8 +24,34 @@ def test_documents_have_the_cores_while_the_engine_rests() -> None:
         assert granted
 
 
+class SteppingEngine:
+    """Computes step after step in a thread, and stops between two of them when it is asked to."""
+
+    def __init__(self, compute: Callable[[], None]) -> None:
+        self.stop = threading.Event()
+        self._go, self._between = threading.Event(), threading.Lock()
+        self._go.set()
+        self._compute = compute
+        self.thread = started(self._run)
+
+    def pause(self) -> None:
+        self._go.clear()
+        with self._between:
+            pass
+
+    def resume(self) -> None:
+        self._go.set()
+
+    def _run(self) -> None:
+        while not self.stop.is_set():
+            self._go.wait(0.1)
+            with self._between:
+                if self._go.is_set():
+                    self._compute()
+
+
 def test_engine_and_documents_never_compute_at_the_same_time() -> None:
-    cores, computing, most, stop = Cores(), [0], [0], threading.Event()
+    cores, computing, most = Cores(), [0], [0]
 
     def compute() -> None:
         computing[0] += 1
@@ -33,25 +59,21 @@ def test_engine_and_documents_never_compute_at_the_same_time() -> None:
         time.sleep(0.001)
         computing[0] -= 1
 
-    def engine() -> None:
-        while not stop.is_set():
-            with cores.engine():
-                compute()
-
-    thread = started(engine)
+    engine = SteppingEngine(compute)
+    cores.rule(engine)
+    cores.engine_begins()
     for _ in range(5):
         with cores.ingest(time.monotonic() + 0.01, never) as granted:
             assert granted
             compute()
-    stop.set()
-    thread.join(10)
+    engine.stop.set()
+    engine.thread.join(10)
     assert most == [1]
 
 
 def test_documents_wait_for_the_engine_but_not_for_ever() -> None:
     cores = Cores()
-    with cores.engine():
-        pass  # between two steps it still counts as working
+    cores.engine_begins()
     begun = time.monotonic()
     with cores.ingest(begun + PATIENCE, never) as granted:
         assert granted
@@ -60,8 +82,7 @@ def test_documents_wait_for_the_engine_but_not_for_ever() -> None:
 
 def test_documents_begin_as_soon_as_the_engine_rests() -> None:
     cores, begun = Cores(), threading.Event()
-    with cores.engine():
-        pass
+    cores.engine_begins()
 
     def embed() -> None:
         with cores.ingest(time.monotonic() + 600, never):
@@ -81,11 +102,9 @@ def test_question_interrupts_the_waiting_of_documents() -> None:
         with cores.ingest(time.monotonic() + 600, question.is_set) as granted:
             turns.append(granted)
 
-    with cores.engine():
-        thread = started(embed)
-        question.set()
-        cores.nudge()
-        thread.join(10)
+    cores.engine_begins()
+    thread = started(embed)
+    question.set()
+    cores.nudge()
+    thread.join(10)
     assert turns == [False]
-    with cores.engine():  # and nobody is kept waiting by the turn that was not taken
-        pass

@@ -11,9 +11,10 @@ import pytest
 
 from core.errors import ModelBusy, ModelCorrupt, ModelMissing, ModelUnavailable
 from core.models.catalog import find, installed_path
-from core.serving.chat_model import ChatModel, ContextOptions
+from core.serving.chat_process import ChatProcess
 from core.serving.engine import Engine
-from core.serving.generation import Failure, Finish, News, Position, Progress, Text
+from core.serving.generation import Failure, Finish, News, Position, Progress, Restarted, Text
+from core.serving.options import LoadOptions
 from core.types import ChatMessage, GenerationChunk, GenerationOptions, Usage
 from tests.contracts.engine import EngineContract, begun_in_order, words
 from tests.serving.conftest import CHAT
@@ -57,8 +58,10 @@ class LocalEngine:
 
 def as_chunk(news: News) -> GenerationChunk | None:
     match news:
-        case Position(number):
-            return GenerationChunk(queue_position=number)
+        case Position(number, seconds):
+            return GenerationChunk(queue_position=number, queue_seconds=seconds)
+        case Restarted(why):
+            return GenerationChunk(restarted=why)
         case Progress():
             return GenerationChunk(read_tokens=news.processed, prompt_tokens=news.total)
         case Text(text):
@@ -78,15 +81,24 @@ def as_chunk(news: News) -> GenerationChunk | None:
     return None
 
 
-def load(store: Path, **options: int) -> ChatModel:
-    chosen = ContextOptions(**{"tokens": CELLS, "sequences": SLOTS, **options})
-    return ChatModel.load(CHAT, installed_path(find(CHAT), store), chosen)
+def started(engine: Engine, path: Path, **options: object) -> ChatProcess:
+    """A process with the model of that file, which tells the engine its news and its end."""
+    chosen = LoadOptions(**{"context_tokens": CELLS, "slots": SLOTS, **options})  # type: ignore[arg-type]
+    process = ChatProcess(path.stem, chosen, hear=engine.hear, lost=engine.lost)
+    process.load(path, identity=path.stem, tuning=None)
+    return process
+
+
+def load(engine: Engine, store: Path, **options: object) -> ChatProcess:
+    process = started(engine, installed_path(find(CHAT), store), **options)
+    engine.use(process)
+    return process
 
 
 @pytest.fixture(scope="module")
 def running(store: Path) -> Iterator[Engine]:
-    engine = Engine(slots=SLOTS, queue_limit=12)
-    engine.use(load(store))
+    engine = Engine(queue_limit=12)
+    load(engine, store)
     yield engine
     engine.close()
 
@@ -175,8 +187,8 @@ def test_answers_go_on_while_a_long_prompt_is_read(running: Engine) -> None:
 
 
 def test_room_is_made_by_forgetting_old_conversations(store: Path) -> None:
-    engine = Engine(slots=4)
-    engine.use(load(store, tokens=512, sequences=4))
+    engine = Engine()
+    load(engine, store, context_tokens=512, slots=4)
     for topic in ("one", "two", "three", "four"):
         _, usage = ask(engine, f"{topic} {words(30)}", "Hello", max_tokens=300, stop=("a", "e", "i"))
         assert usage.completion_tokens
@@ -198,20 +210,19 @@ def test_no_request_is_lost_when_the_model_changes(running: Engine, store: Path)
     boxes: list[SimpleQueue[News]] = [SimpleQueue() for _ in range(4)]
     for box in boxes:
         running.submit([ChatMessage("user", "Write a story.")], GenerationOptions(max_tokens=20), box.put)
-    new = load(store, tokens=512)
-    running.use(new)
+    new = load(running, store, context_tokens=512)
     for box in boxes:
         while not isinstance(news := box.get(timeout=60), Finish):
             assert not isinstance(news, Failure)
     assert running.chat is new
-    running.use(load(store))
+    load(running, store)
 
 
 def test_engine_without_a_model_and_a_closed_one_say_so(store: Path) -> None:
-    engine = Engine(slots=1)
+    engine = Engine()
     with pytest.raises(ModelUnavailable, match="loading"):
         ask(engine, "x")
-    engine.use(load(store, tokens=512))
+    load(engine, store, context_tokens=512)
     box: SimpleQueue[News] = SimpleQueue()
     engine.submit([ChatMessage("user", "Write a story.")], GenerationOptions(max_tokens=200), box.put)
     engine.close()
@@ -227,7 +238,7 @@ def test_file_that_is_no_model_is_refused_by_name(tmp_path: Path, content: bytes
     file = tmp_path / "broken.gguf"
     file.write_bytes(content)
     with pytest.raises(ModelCorrupt, match="broken.gguf"):
-        ChatModel.load("broken", file, ContextOptions())
+        started(Engine(), file)
 
 
 def test_truncated_model_is_refused(tmp_path: Path, store: Path) -> None:
@@ -236,9 +247,9 @@ def test_truncated_model_is_refused(tmp_path: Path, store: Path) -> None:
     with whole.open("rb") as source:
         file.write_bytes(source.read(40_000_000))
     with pytest.raises(ModelCorrupt, match="half.gguf"):
-        ChatModel.load("half", file, ContextOptions())
+        started(Engine(), file)
 
 
 def test_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelMissing, match="gone.gguf"):
-        ChatModel.load("gone", tmp_path / "gone.gguf", ContextOptions())
+        started(Engine(), tmp_path / "gone.gguf")

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from core.serving.pace import ALONE, SHARED, STEP_SECONDS, Pace
-from core.serving.slots import Slot, choose, common_prefix
-from core.serving.text_stream import TextStream
+from core.serving.forecast import waits
+from core.serving.native.pace import ALONE, SHARED, STEP_SECONDS, Pace
+from core.serving.native.slots import common_prefix
+from core.serving.native.text_stream import TextStream
 from core.serving.waiting import Line
 
 
@@ -17,6 +18,7 @@ class Request:
     name: str
     user: str = ""
     priority: str = "chat"
+    interrupted: bool = False
 
 
 def order(*requests: Request) -> str:
@@ -63,40 +65,6 @@ def test_request_that_left_the_line_is_not_served() -> None:
     assert list(line) == [stays]
 
 
-def slots(*tokens: list[int]) -> list[Slot]:
-    return [Slot(number, list(held), used=float(number)) for number, held in enumerate(tokens)]
-
-
-def test_conversation_goes_on_where_it_was() -> None:
-    placing = choose(slots([], [1, 2, 3, 4], [1, 2]), [1, 2, 3, 4, 5, 6], reuse=True)
-    assert placing
-    assert (placing.slot.number, placing.donor.number, placing.kept) == (1, 1, 4)
-
-
-def test_common_beginning_is_copied_instead_of_taking_the_place_of_another_conversation() -> None:
-    placing = choose(slots([1, 2, *range(50)], []), [1, 2, 99], reuse=True)
-    assert placing
-    assert (placing.slot.number, placing.donor.number, placing.kept) == (1, 0, 2)
-
-
-def test_without_an_empty_slot_the_longest_unused_is_taken() -> None:
-    placing = choose(slots([7, 8], [5, 6]), [1, 2], reuse=True)
-    assert placing
-    assert (placing.slot.number, placing.kept) == (0, 0)
-
-
-def test_last_token_of_a_prompt_is_always_read() -> None:
-    placing = choose(slots([1, 2, 3]), [1, 2, 3], reuse=True)
-    assert placing
-    assert placing.kept == 2
-
-
-def test_nothing_is_reused_unless_wanted() -> None:
-    placing = choose(slots([1, 2, 3]), [1, 2, 3], reuse=False)
-    assert placing
-    assert placing.kept == 0
-
-
 @pytest.mark.parametrize(("left", "right", "length"), [([], [1], 0), ([1, 2], [1, 2, 3], 2), ([1, 2], [1, 3], 1)])
 def test_common_prefix(left: list[int], right: list[int], length: int) -> None:
     assert common_prefix(left, right) == common_prefix(right, left) == length
@@ -113,12 +81,24 @@ def test_slow_machine_reads_little_at_a_time_while_others_write() -> None:
     assert pace.prompt_tokens(1) == 56
 
 
-def test_time_until_a_place_is_free_follows_what_was_measured() -> None:
-    pace = Pace()
-    for _ in range(50):
-        pace.served(40)
-    assert pace.seconds_until_free(4) == pytest.approx(10, rel=0.01)
-    assert 1 <= pace.seconds_until_free(1000) <= 60
+def test_who_has_a_free_place_need_not_wait() -> None:
+    assert waits([5.0], [1.0, 2.0], slots=3) == [0, 0]
+
+
+def test_wait_is_until_the_shortest_of_those_who_share_the_processor_is_done() -> None:
+    # Two share it: the one with 2 s of work is done after 4 s, the other one has then 3 of its 5 s left.
+    assert waits([2.0, 5.0], [1.0], slots=2) == [4]
+    # The next one has 1 s of work and shares with those 3: done 2 s later, which is when the last one begins.
+    assert waits([2.0, 5.0], [1.0, 9.0], slots=2) == [4, 6]
+
+
+def test_nobody_is_told_to_wait_less_than_who_stands_before() -> None:
+    found = waits([3.0, 1.0, 2.0], [4.0, 0.5, 2.5, 1.0], slots=3)
+    assert found == sorted(found)
+
+
+def test_what_a_crash_interrupted_goes_on_first() -> None:
+    assert order(Request("a"), Request("b", "ben"), Request("c", "cas", "background", interrupted=True)) == "cab"
 
 
 def streamed(text: str, *stop: str, size: int = 1) -> tuple[list[str], bool]:

@@ -8,8 +8,8 @@ import pytest
 
 from core.errors import BadQuestion, ModelCorrupt
 from core.models.catalog import find, is_installed
-from core.serving.chat_template import ChatTemplate, prompt_tokens
-from core.serving.llama import Model
+from core.serving.native.chat_template import ChatTemplate
+from core.serving.native.llama import Model
 from core.types import ChatMessage
 
 # The control tokens of 13 families of templates, as somebody would put them into a document.
@@ -43,7 +43,7 @@ def vocabulary(request: pytest.FixtureRequest, store: Path) -> tuple[Model, Chat
 
 def control_tokens(vocabulary: tuple[Model, ChatTemplate], messages: list[ChatMessage]) -> list[int]:
     model, template = vocabulary
-    return [token for token in prompt_tokens(model, template, messages) if model.is_control(token)]
+    return [token for token in template.tokens(model, messages).tokens if model.is_control(token)]
 
 
 @pytest.mark.model

@@ -10,25 +10,26 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-# How often a thread of llama.cpp looks whether the others are done before it goes to sleep; read when the library is
-# loaded. With the default of 300,000 the threads burn the very cores that the late one is waiting for as soon as
-# another process wants some: 1 token a second instead of 11. On an idle machine 1,000 costs nothing (29 tokens a
-# second with both), 0 costs a third.
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-
 import llama_cpp.llama_cpp as native
+import numpy as np
+from numpy.typing import NDArray
 
 from core.errors import ModelCorrupt, ModelError, ModelMissing
+from core.serving.native.batch import MAX_BATCH, Batch
+from core.serving.options import LoadOptions
 
 log = logging.getLogger(__name__)
 
-MAX_BATCH = 512  # tokens of one llama_decode call; equal to the micro batch, so that a call is done whole or not at all
+State = NDArray[np.uint8]
+PLAIN = LoadOptions()
+_TYPES = {"f16": native.GGML_TYPE_F16, "q8_0": native.GGML_TYPE_Q8_0, "q4_0": native.GGML_TYPE_Q4_0}
+_ROPES = {"none": 0, "linear": 1, "yarn": 2}  # llama_rope_scaling_type
 
 
 class Decoded(IntEnum):
@@ -42,8 +43,15 @@ class Decoded(IntEnum):
 class Model:
     """A loaded GGUF file: weights, vocabulary and metadata. Safe to use from any thread, freed with its last user."""
 
-    def __init__(self, path: Path, *, gpu_layers: int = 0, weights: bool = True) -> None:
-        """Load; `weights=False` reads only the vocabulary. Raises ModelMissing or ModelCorrupt."""
+    def __init__(
+        self,
+        path: Path,
+        *,
+        gpu_layers: int = 0,
+        weights: bool = True,
+        loading: Callable[[float], None] = lambda _share: None,
+    ) -> None:
+        """Load; `loading` hears the share that is read. Raises ModelMissing or ModelCorrupt."""
         _start_backend()
         self.name = path.stem
         if not path.is_file():
@@ -51,6 +59,13 @@ class Model:
         params = native.llama_model_default_params()
         params.n_gpu_layers = gpu_layers if gpu_layers >= 0 else 1_000
         params.vocab_only = not weights
+
+        def heard(share: float, _user: object) -> bool:
+            loading(share)
+            return True  # False would stop it
+
+        callback = native.llama_progress_callback(heard)  # must live as long as the loading
+        params.progress_callback = callback
         self.handle: Any = native.llama_model_load_from_file(os.fsencode(path), params)
         if not self.handle:
             raise ModelCorrupt(
@@ -58,7 +73,8 @@ class Model:
                 "llama.cpp does not know. Delete it and download it again, or choose another model."
             )
         weakref.finalize(self, native.llama_model_free, self.handle).atexit = False
-        self._vocab: Any = native.llama_model_get_vocab(self.handle)
+        self.vocab: Any = native.llama_model_get_vocab(self.handle)
+        self.words: int = native.llama_vocab_n_tokens(self.vocab)
         self._pieces: dict[int, bytes | None] = {}
         self.trained_context: int = native.llama_model_n_ctx_train(self.handle)
         # A recurrent model keeps one state for all that it has read: no beginning of it can be had separately.
@@ -70,7 +86,7 @@ class Model:
         room = len(raw) + 8
         for _ in range(2):
             tokens = (native.llama_token * room)()
-            count = native.llama_tokenize(self._vocab, raw, len(raw), tokens, room, False, special)
+            count = native.llama_tokenize(self.vocab, raw, len(raw), tokens, room, False, special)
             if count >= 0:
                 return tokens[:count]
             room = -count
@@ -79,29 +95,29 @@ class Model:
     def piece(self, token: int) -> bytes | None:
         """The bytes that a token stands for, maybe a part of a character; None if it ends the answer."""
         if token not in self._pieces:
-            ends = native.llama_vocab_is_eog(self._vocab, token)
+            ends = native.llama_vocab_is_eog(self.vocab, token)
             self._pieces[token] = None if ends else self._read_piece(token, special=False)
         return self._pieces[token]
 
     def is_control(self, token: int) -> bool:
         """Whether the token steers the model instead of being text."""
-        return bool(native.llama_vocab_is_control(self._vocab, token))
+        return bool(native.llama_vocab_is_control(self.vocab, token))
 
     @property
     def first_token(self) -> int | None:
         """The token that every prompt must begin with, if the model wants one."""
-        wanted = native.llama_vocab_get_add_bos(self._vocab)
-        return int(native.llama_vocab_bos(self._vocab)) if wanted else None
+        wanted = native.llama_vocab_get_add_bos(self.vocab)
+        return int(native.llama_vocab_bos(self.vocab)) if wanted else None
 
     @property
     def bos(self) -> str:
         """The text of the begin-of-text token, for the chat template."""
-        return self._text(native.llama_vocab_bos(self._vocab))
+        return self._text(native.llama_vocab_bos(self.vocab))
 
     @property
     def eos(self) -> str:
         """The text of the end-of-text token, for the chat template."""
-        return self._text(native.llama_vocab_eos(self._vocab))
+        return self._text(native.llama_vocab_eos(self.vocab))
 
     @property
     def template(self) -> str:
@@ -116,7 +132,7 @@ class Model:
         room = 64
         for _ in range(2):
             raw = ctypes.create_string_buffer(room)
-            length = native.llama_token_to_piece(self._vocab, token, raw, room, 0, special)
+            length = native.llama_token_to_piece(self.vocab, token, raw, room, 0, special)
             if length >= 0:
                 return raw.raw[:length]
             room = -length
@@ -126,21 +142,30 @@ class Model:
 class Context:
     """The cells that hold what has been read, shared by `sequences` sequences. One thread only, but for `abort`."""
 
-    def __init__(self, model: Model, *, cells: int, sequences: int, threads: int) -> None:
-        """Raises ModelError when there is not enough memory."""
+    def __init__(
+        self, model: Model, *, cells: int, sequences: int, threads: int, outputs: int = 0, options: LoadOptions = PLAIN
+    ) -> None:
+        """`outputs`: places of a batch that may ask for logits; 0: one for each sequence. Raises ModelError when there
+        is not enough memory."""
         self._model = model  # its weights must outlive the context
         params = native.llama_context_default_params()
-        params.n_ctx, params.n_seq_max, params.kv_unified = cells, sequences, True
+        self._spare = sequences  # a sequence of its own, for putting states in and taking them out
+        params.n_ctx, params.n_seq_max, params.kv_unified = cells, sequences + 1, True
         params.n_batch = params.n_ubatch = MAX_BATCH
-        # Logits are asked for once per sequence and step: with the default, room for MAX_BATCH of them is reserved.
-        params.n_outputs_max = sequences
+        # With the default, room for the logits of all MAX_BATCH tokens of a step is reserved.
+        params.n_outputs_max = outputs or sequences
         params.n_threads = params.n_threads_batch = threads
+        params.type_k, params.type_v = _TYPES[options.cache_type_k], _TYPES[options.cache_type_v]
+        if options.rope_scaling:
+            params.rope_scaling_type = _ROPES[options.rope_scaling]
+            params.rope_freq_scale = 1 / options.rope_factor
         self.handle: Any = native.llama_init_from_model(model.handle, params)
         if not self.handle:
             raise ModelError(
-                f"There is not enough memory for {model.name} with a context of {cells:,} tokens. "
-                "Choose a smaller model or a smaller context (GROUNDWORK_CONTEXT_TOKENS)."
+                f"There is not enough memory for {model.name} with a context of {cells:,} tokens, or it cannot work "
+                "with these settings. Choose a smaller model or a smaller context (GROUNDWORK_CONTEXT_TOKENS)."
             )
+        self._adapt(options.lora)
         self.cells: int = native.llama_n_ctx(self.handle)
         self._memory: Any = native.llama_get_memory(self.handle)
         # llama.cpp asks this function between the nodes of its graph whether to give up. strlen reads our byte
@@ -172,6 +197,31 @@ class Context:
         """Let `target`, which must be empty, begin with the first `count` tokens of `source`; takes no cells."""
         native.llama_memory_seq_cp(self._memory, source, target, 0, count)
 
+    def take(self, sequence: int, first: int, end: int) -> State | None:
+        """A copy of the state of positions `first` to `end` (exclusive); None if llama.cpp cannot give it."""
+        native.llama_memory_seq_cp(self._memory, sequence, self._spare, first, end)
+        state = np.empty(native.llama_state_seq_get_size(self.handle, self._spare), np.uint8)
+        written = native.llama_state_seq_get_data(self.handle, _address(state), len(state), self._spare)
+        native.llama_memory_seq_rm(self._memory, self._spare, -1, -1)
+        return state if written == len(state) else None
+
+    def put(self, sequence: int, state: State, first: int, end: int) -> bool:
+        """Let positions `first` to `end` of a sequence be those of a state that was taken; False if it does not fit."""
+        read = native.llama_state_seq_set_data(self.handle, _address(state), len(state), self._spare)
+        if read:
+            native.llama_memory_seq_cp(self._memory, self._spare, sequence, first, end)
+        native.llama_memory_seq_rm(self._memory, self._spare, -1, -1)
+        return bool(read)
+
+    def logits(self, place: int) -> NDArray[np.float32]:
+        """The logits after the batch's token at `place`, shape (words,); valid until the next `decode`."""
+        pointer = native.llama_get_logits_ith(self.handle, place)
+        return np.ctypeslib.as_array(pointer, (self._model.words,))
+
+    def use_threads(self, writing: int, reading: int) -> None:
+        """How many threads compute steps of one token, and larger ones."""
+        native.llama_set_n_threads(self.handle, writing, reading)
+
     def clear(self) -> None:
         """Forget everything, and where it was: what is read next stands in the same cells as in a new context."""
         native.llama_memory_clear(self._memory, False)
@@ -181,44 +231,20 @@ class Context:
             native.llama_free(self.handle)
             self.handle = None
 
-
-class Batch:
-    """Tokens for one `decode`, of any sequences; at most MAX_BATCH."""
-
-    def __init__(self) -> None:
-        self.native: Any = native.llama_batch_init(MAX_BATCH, 0, 1)
-        weakref.finalize(self, native.llama_batch_free, self.native).atexit = False
-
-    def __len__(self) -> int:
-        return int(self.native.n_tokens)
-
-    def clear(self) -> None:
-        self.native.n_tokens = 0
-
-    def add(self, tokens: Sequence[int], *, sequence: int, position: int, logits: bool) -> int:
-        """Append a run of tokens of one sequence; returns where the last one stands, which gets logits if wanted."""
-        batch, place = self.native, int(self.native.n_tokens)
-        for offset, token in enumerate(tokens, place):
-            batch.token[offset] = token
-            batch.pos[offset] = position + offset - place
-            batch.n_seq_id[offset] = 1
-            batch.seq_id[offset][0] = sequence
-            batch.logits[offset] = 0
-        batch.n_tokens = place + len(tokens)
-        last: int = batch.n_tokens - 1
-        batch.logits[last] = logits
-        return last
+    def _adapt(self, files: Sequence[tuple[str, float]]) -> None:
+        """Put LoRA adapters on the weights. Raises ModelCorrupt for a file that does not fit."""
+        adapters = [native.llama_adapter_lora_init(self._model.handle, os.fsencode(file)) for file, _ in files]
+        if not all(adapters):
+            names = ", ".join(Path(file).name for file, _ in files)
+            raise ModelCorrupt(f"An adapter does not fit {self._model.name}: {names}. Change GROUNDWORK_LORA.")
+        if adapters:
+            handles = (native.llama_adapter_lora_p_ctypes * len(adapters))(*adapters)
+            strengths = (ctypes.c_float * len(adapters))(*(strength for _, strength in files))
+            native.llama_set_adapters_lora(self.handle, handles, len(adapters), strengths)
 
 
-def physical_cores() -> int:
-    """Cores this process may use, counting two hardware threads of one core once, within the limit of its container."""
-    cores = set()
-    for cpu in os.sched_getaffinity(0):
-        siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
-        cores.add(siblings.read_text() if siblings.exists() else str(cpu))
-    limit = Path("/sys/fs/cgroup/cpu.max")
-    share, _, period = limit.read_text().partition(" ") if limit.exists() else ("max", "", "")
-    return len(cores) if share == "max" else max(1, min(len(cores), int(share) // int(period)))
+def _address(state: State) -> Any:
+    return state.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
 
 
 # ggml_log_level: 3 is a warning, 4 an error; the rest is for debugging. (llama_cpp._logger numbers them otherwise.)

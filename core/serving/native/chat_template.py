@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from jinja2 import TemplateError
 
 from core.errors import BadQuestion, ModelCorrupt
-from core.serving.llama import Model
-from core.serving.template_sandbox import Sandbox, TemplateRefused
+from core.serving.native.llama import Model
+from core.serving.native.template_sandbox import Sandbox, TemplateRefused
 from core.types import ChatMessage
 
 
@@ -26,6 +26,14 @@ class Segment:
 
     text: str
     of_template: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PromptTokens:
+    """A prompt; its first `system` tokens are the same for every question with this system message."""
+
+    tokens: list[int]
+    system: int
 
 
 class ChatTemplate:
@@ -65,19 +73,27 @@ class ChatTemplate:
             raise self._corrupt("drops, changes or repeats a message")
         return list(_with_contents(pieces, contents))
 
+    def tokens(self, model: Model, messages: Sequence[ChatMessage]) -> PromptTokens:
+        """The tokens of the whole prompt, up to where the answer begins. Raises as `segments` does."""
+        tokens: list[int] = []
+        ends: list[int] = []  # how many tokens there are before each content
+        contents: list[str] = []
+        for segment in self.segments(messages):
+            if not segment.of_template:
+                ends.append(len(tokens))
+                contents.append(segment.text)
+            tokens += model.tokenize(segment.text, special=segment.of_template)
+        first = model.first_token
+        added = int(first is not None and tokens[:1] != [first])
+        if added and first is not None:
+            tokens.insert(0, first)
+        leads = messages[0].role == "system" and contents[:1] == [messages[0].content] and len(ends) > 1
+        return PromptTokens(tokens, ends[1] + added if leads else 0)
+
     def _corrupt(self, what: str) -> ModelCorrupt:
         return ModelCorrupt(
             f"The chat template inside the model {self._model} {what}. Download the model again or choose another one."
         )
-
-
-def prompt_tokens(model: Model, template: ChatTemplate, messages: Sequence[ChatMessage]) -> list[int]:
-    """The tokens of the whole prompt, up to where the answer begins."""
-    tokens: list[int] = []
-    for segment in template.segments(messages):
-        tokens += model.tokenize(segment.text, special=segment.of_template)
-    first = model.first_token
-    return tokens if first is None or tokens[:1] == [first] else [first, *tokens]
 
 
 def _with_contents(pieces: Sequence[str], contents: dict[str, str]) -> Iterator[Segment]:

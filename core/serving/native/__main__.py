@@ -1,0 +1,116 @@
+"""`python -m core.serving.native`: one chat model in a process of its own, which may crash without harm to others."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import logging
+import os
+from pathlib import Path
+from typing import Any, NoReturn
+
+import llama_cpp
+
+from core.errors import ModelUnavailable
+from core.serving.native.batching import Batcher
+from core.serving.native.chat_model import ChatModel
+from core.serving.native.drafting import Drafting
+from core.serving.native.prefixes import Prefixes
+from core.serving.native.state_files import StateFiles
+from core.serving.native.tuning import Tuning
+from core.serving.native.worker import Worker
+from core.serving.office import Office, stand_back
+from core.serving.options import LoadOptions
+from core.serving.wire import Message
+from core.types import ChatMessage
+
+PROGRESS_STEP = 0.05  # of the file, between two words about it
+
+
+class Desk:
+    """What the server can ask of this process."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+        self._worker: Worker | None = None
+
+    def load(self, message: Message, _payload: bytes) -> dict[str, Any]:
+        """Load the model and begin to work, tuned as was found best before."""
+        options = LoadOptions.of(message["options"])
+        chat = ChatModel.load(message["model"], Path(message["path"]), options, loading=self._loading())
+        files = StateFiles(Path(options.state_folder), _identity(message)) if options.state_folder else None
+        prefixes = Prefixes(chat.context, budget=options.prefix_mb << 20, files=files)
+        batcher = Batcher(chat, prefixes=prefixes, drafting=Drafting())
+        self._worker = Worker(chat, batcher, self._office.tell)
+        if message["tuning"]:
+            self._worker.tune(Tuning.of(message["tuning"]))
+        gc.freeze()
+        return {"context_tokens": chat.context_tokens, "cells": chat.context.cells}
+
+    def measure(self, message: Message, _payload: bytes) -> dict[str, Any]:
+        """Measure this machine while nobody waits, and work accordingly; empty if that was not to be had."""
+        worker = self._ready()
+        if tuning := worker.measure(message["threads"]):
+            worker.tune(tuning)
+        return {"tuning": tuning.plain() if tuning else None}
+
+    def prepare(self, message: Message, _payload: bytes) -> dict[str, Any]:
+        return self._ready().prepare(message)
+
+    def begin(self, message: Message, _payload: bytes) -> None:
+        self._ready().begin(message)
+
+    def drop(self, message: Message, _payload: bytes) -> None:
+        self._ready().drop(message)
+
+    def pause(self, _message: Message, _payload: bytes) -> None:
+        self._ready().pause()
+
+    def resume(self, _message: Message, _payload: bytes) -> None:
+        self._ready().resume()
+
+    def tokenize(self, message: Message, _payload: bytes) -> dict[str, Any]:
+        """Tokens of texts, or the number of those of a whole prompt."""
+        chat = self._ready().chat
+        if message.get("messages") is not None:
+            messages = [ChatMessage(role, content) for role, content in message["messages"]]
+            return {"count": len(chat.prompt(messages).tokens)}
+        return {"tokens": [chat.model.tokenize(text) for text in message["texts"]]}
+
+    def _ready(self) -> Worker:
+        if self._worker is None:
+            raise ModelUnavailable("The chat model is still loading. Try again in a few seconds.")
+        return self._worker
+
+    def _loading(self) -> Any:
+        told = -1.0
+
+        def tell(share: float) -> None:
+            nonlocal told
+            if share - told >= PROGRESS_STEP:
+                told = share
+                self._office.tell({"loading": share})
+
+        return tell
+
+
+def _identity(message: Message) -> str:
+    """All that the state of a prompt depends on, besides its tokens."""
+    options = message["options"]
+    settings = [options[name] for name in ("cache_type_k", "cache_type_v", "lora", "rope_scaling", "rope_factor")]
+    parts = [message["identity"], llama_cpp.__version__, settings]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def main() -> NoReturn:
+    level = logging.INFO
+    logging.basicConfig(level=level, format=f"%(asctime)s %(levelname)s [{os.getpid()}] %(name)s: %(message)s")
+    office = Office()
+    stand_back()
+    desk = Desk(office)
+    names = ("load", "prepare", "begin", "drop", "pause", "resume", "measure", "tokenize")
+    office.serve({name: getattr(desk, name) for name in names})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""The embedding model in a process of its own (core/serving/vectors), as the embedder sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import TimeoutError as StillWorking
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import ModelUnavailable
+from core.serving.child import Child
+from core.serving.wire import Message
+
+MODULE = "core.serving.vectors"
+ANSWER_SECONDS = 120.0  # for one batch: longer than that means that it hangs
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Vectors of length 1, shape (texts, dimension); the tokens of each text, also those beyond what is read."""
+
+    vectors: NDArray[np.float32]
+    tokens: tuple[int, ...]
+
+
+class VectorsProcess:
+    """Starts the process and loads the model, which takes seconds."""
+
+    def __init__(self, model_id: str, folder: Path, *, work: Path, form: str) -> None:
+        """`form` is how to compute, or "" for what is fastest here. Raises ModelMissing, ModelCrashed, ModelCorrupt,
+        or ModelUnavailable when the process ended on the way."""
+        self.id = model_id
+        self.phase = ""
+        self._child = Child(MODULE, hear=self._listen, ended=lambda: None)
+        asked = self._child.ask("load", model=model_id, folder=str(folder), work=str(work), form=form)
+        try:
+            message, _ = asked.result()
+        except BaseException:
+            self._child.kill()
+            raise
+        self.dimension, self.max_tokens = int(message["dimension"]), int(message["max_tokens"])
+        self.form = str(message["form"])
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._child.alive
+
+    @property
+    def end(self) -> str:
+        """How it ended, in a few words for people; "" while it runs."""
+        return self._child.end()
+
+    def encode(self, texts: Sequence[str], *, threads: int) -> Encoded:
+        """Embed one batch. Raises ModelError, or ModelUnavailable when the process ended meanwhile."""
+        asked = self._child.ask("encode", texts=list(texts), threads=threads)
+        try:
+            message, payload = asked.result(ANSWER_SECONDS)
+        except StillWorking as error:
+            self._child.kill()
+            raise ModelUnavailable("The embedding model does not answer and is started again.") from error
+        vectors = np.frombuffer(payload, np.float32).reshape(len(texts), self.dimension)
+        return Encoded(vectors, tuple(message["tokens"]))
+
+    def close(self) -> None:
+        """End it, and return when it has ended."""
+        self._child.close()
+
+    def _listen(self, message: Message) -> None:
+        self.phase = str(message.get("phase", ""))
