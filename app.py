@@ -84,6 +84,7 @@ app = st.App(
     routes=[
         Route("/healthz", health.healthz),
         Route("/readyz", health.readyz),
+        Route("/metrics", health.metrics),
         Mount("/api/v1", app=api.rest()),
         Mount("/v1", app=api.openai()),
     ],

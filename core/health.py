@@ -88,8 +88,12 @@ def _health(status: ServerStatus) -> Health:
     for model in (chat, embedder):
         if model.status == "error":
             return Health("error", model.error or f"The model {model.id} cannot be loaded.", chat.id)
+    if chat.ended and chat.status == "loading":
+        sentence = f"The model stopped ({chat.ended}) and is started again. Answers go on by themselves."
+        return Health("loading", sentence, chat.id)
     if "loading" in (chat.status, embedder.status):
-        return Health("loading", "The model is being loaded. Questions can be asked in a moment.", chat.id)
+        share = f" ({chat.share:.0%})" if chat.status == "loading" and chat.share else ""
+        return Health("loading", f"The model is being loaded{share}. Questions can be asked in a moment.", chat.id)
     if chat.loading:
         return Health("changing", f"{chat.loading} is being loaded; {chat.id} answers until then.", chat.id)
     if chat.error:

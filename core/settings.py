@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     gpu_layers: int = Field(0, ge=-1, description="Layers to put on a graphics card; -1 means all.")
     cache_type_k: CacheType = Field(
         "f16",
-        description="How the keys of the context are kept: q8_0 halves their memory, q4_0 quarters it, both cost quality.",
+        description="How keys are kept in the context: q8_0 takes half the memory, q4_0 a quarter, at some cost.",
     )
     cache_type_v: CacheType = Field("f16", description="The same for the values.")
     lora: tuple[str, ...] = Field(

@@ -227,9 +227,14 @@ class MessageState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The turn waits for the model; position 1 is next."""
+    """The turn waits for the model; position 1 is next, which takes about `seconds` (None: nobody knows).
+
+    `restarted` says why the model had to be started again in the middle of this answer.
+    """
 
     position: int
+    seconds: float | None = None
+    restarted: str = ""
 
 
 @dataclass(frozen=True, slots=True)

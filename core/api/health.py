@@ -1,17 +1,30 @@
-"""/healthz: the process lives. /readyz: a question can be answered now."""
+"""/healthz: the process lives. /readyz: a question can be answered now. /metrics: figures for Prometheus."""
 
 from __future__ import annotations
 
 import anyio.to_thread
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 
 from core import services
+from core.errors import ModelError
 from core.settings import VERSION
+
+METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
 
 async def healthz(_: Request) -> JSONResponse:
     return JSONResponse({"status": "ok", "version": VERSION})
+
+
+async def metrics(_: Request) -> PlainTextResponse:
+    """What Prometheus scrapes: the model server's figures, and whether it can be reached."""
+    try:
+        text = await anyio.to_thread.run_sync(services.get().client.metrics)
+    except ModelError:
+        text = ""
+    up = f"# TYPE groundwork_model_server_up gauge\ngroundwork_model_server_up {int(bool(text))}\n"
+    return PlainTextResponse(text + up, media_type=METRICS)
 
 
 async def readyz(_: Request) -> JSONResponse:

@@ -113,10 +113,13 @@ class AnswerChain(Runnable[AnswerRequest, Event]):
         self, request: AnswerRequest, messages: Sequence[ChatMessage], config: RunnableConfig | None
     ) -> Generator[Event, None, str]:
         pieces: list[str] = []
+        restarted = ""
         with request.trace.span("generate") as attributes:
             for step in self._steps(request, messages, request.options, config):
+                if step.restarted:
+                    attributes["restarted"] = restarted = step.restarted
                 if step.queue_position:
-                    yield Waiting(step.queue_position)
+                    yield Waiting(step.queue_position, step.queue_seconds, restarted)
                 if step.read_tokens is not None:
                     yield Reading(step.read_tokens, step.prompt_tokens or 0)
                 if step.text:

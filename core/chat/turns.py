@@ -92,8 +92,11 @@ class LiveTurn:
         """What is being done now, in words for people."""
         for event in reversed(self.events):
             match event:
-                case Waiting(position):
-                    return f"Waiting for the model: place {position} in the queue"
+                case Waiting(restarted=why) if why:
+                    return f"The model is started again ({why}); the answer goes on in a few seconds"
+                case Waiting(position, seconds):
+                    about = f", about {seconds:.0f} s" if seconds else ""
+                    return f"Waiting for the model: place {position} in the queue{about}"
                 case Reading(done, total) if done < total:
                     return f"Reading: {done:,} of {total:,} tokens"
                 case Reading():

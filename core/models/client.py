@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,12 +44,20 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """`status` is ok, loading or error; `error` is a sentence for people; `loading` is the model to come."""
+    """`status` is ok, loading or error; `error` is a sentence for people; `loading` is the model to come.
+
+    `share` is how much of the file that is being loaded is read. The model's process was started again `restarts`
+    times, last at `ended_at` (seconds since 1970) because of `ended`, a few words for people.
+    """
 
     id: str
     status: str
     error: str = ""
     loading: str = ""
+    share: float = 0.0
+    restarts: int = 0
+    ended: str = ""
+    ended_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +149,27 @@ class ModelClient:
         chat, embedder, queue = body["chat"], body["embedder"], body["queue"]
         return ServerStatus(
             body["status"],
-            ModelStatus(chat["id"], chat["status"], chat.get("error") or "", chat.get("loading") or ""),
-            ModelStatus(embedder["id"], embedder["status"], embedder.get("error") or ""),
+            _model_status(chat),
+            _model_status(embedder),
             queue["waiting"],
             queue["running"],
             body["pid"],
         )
+
+    def metrics(self) -> str:
+        """The model server's figures in Prometheus' text format. Raises ModelUnavailable."""
+        with _reached():
+            reply = self._connected().get("/metrics", timeout=CONNECT_SECONDS)
+            _raise_for(reply)
+            return str(reply.text)
+
+    def recent(self) -> list[dict[str, Any]]:
+        """Its last minutes as samples, the oldest first; none while it cannot be reached."""
+        try:
+            reply = self._connected().get("/metrics/recent", timeout=CONNECT_SECONDS)
+            return list(reply.json()["samples"])
+        except (httpx2.HTTPError, KeyError, ModelUnavailable, ValueError):
+            return []
 
     @staticmethod
     def prepare() -> None:
@@ -196,6 +219,11 @@ class ModelClient:
             return Address(body["port"], body["secret"], body["pid"])
         except (OSError, ValueError, KeyError) as error:
             raise ModelUnavailable(STARTING) from error
+
+
+def _model_status(body: dict[str, Any]) -> ModelStatus:
+    known = {field.name for field in fields(ModelStatus)}
+    return ModelStatus(**{name: value for name, value in body.items() if name in known and value is not None})
 
 
 @contextmanager

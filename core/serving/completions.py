@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
-from core.errors import ModelUnavailable
+from core.errors import GroundworkError, ModelUnavailable
 from core.serving.edge import error_body, host_of, read_body, require_model, unless_gone
 from core.serving.engine import Engine
 from core.serving.generation import Failure, Finish, Generation, News, Text
@@ -30,9 +30,13 @@ async def complete(request: Request) -> Response:
     mailbox = Mailbox()
     messages = [message.plain() for message in body.messages]
     # Rendering and counting a long prompt takes milliseconds that the other connections should not wait.
-    generation = await run_in_threadpool(
-        host.engine.submit, messages, body.options(), mailbox.put, user=body.user or ""
-    )
+    try:
+        generation = await run_in_threadpool(
+            host.engine.submit, messages, body.options(), mailbox.put, user=body.user or ""
+        )
+    except GroundworkError as error:
+        host.metrics.refused(error)
+        raise
     completion = Completion(chat.id)
     if body.stream:
         return Stream(_events(mailbox, completion, progress=body.return_progress), host.engine, generation)

@@ -71,7 +71,7 @@ class Embedder:
         self._process = start()
         self.id, self.form = self._process.id, self._process.form
         self.dimension, self.max_tokens = self._process.dimension, self._process.max_tokens
-        self.restarts, self.ended = 0, ""
+        self.restarts, self.ended, self.count = 0, "", 0  # texts embedded
         self._questions: deque[_Job] = deque()
         self._documents: deque[_Job] = deque()
         self._known: OrderedDict[bytes, Known] = OrderedDict()
@@ -174,6 +174,7 @@ class Embedder:
         raise ModelCrashed(f"The embedding model was lost twice over the same texts: {self.ended}.")
 
     def _deliver(self, batch: Sequence[tuple[_Job, int]], encoded: Encoded, waiting: deque[_Job]) -> None:
+        self.count += len(batch)
         for (job, place), vector, tokens in zip(batch, encoded.vectors, encoded.tokens, strict=True):
             self._known[_key(job.texts[place])] = (vector, tokens)
             self._take(job, place, vector, tokens)

@@ -6,11 +6,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from core.errors import Cancelled, GroundworkError, ModelBusy, ModelCrashed, ModelUnavailable, from_code
+from core.serving.admission import fits, waits
 from core.serving.chat_process import ChatProcess, Item
 from core.serving.cores import Cores
-from core.serving.forecast import waits
 from core.serving.generation import Finish, Generation, Listener, Token
 from core.serving.waiting import Line
 from core.types import ChatMessage, GenerationOptions
@@ -31,6 +32,15 @@ def unheard(_generation: Generation, _end: Finish | GroundworkError) -> None:
     """For who keeps no statistics."""
 
 
+@dataclass(slots=True)
+class Counts:
+    """Tokens since the start: of prompts, read and known from before, and of answers."""
+
+    read: int = 0
+    known: int = 0
+    written: int = 0
+
+
 class Engine:
     """Takes requests from any thread and tells their listeners how it goes. Without a model until `use`."""
 
@@ -43,9 +53,10 @@ class Engine:
         self._running: dict[int, Generation] = {}
         self._process: ChatProcess | None = None
         self._next: ChatProcess | None = None
-        self._closing = self._stirred = False
+        self._closing = self._stirred = self._retiring = False
         self._heard = time.monotonic()
         self._answer_tokens = _USUAL
+        self.counts = Counts()
         self._changed = threading.Condition()  # guards all that is above and not constant
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
@@ -73,16 +84,25 @@ class Engine:
                 unused.close_soon()
             self._stir()
 
+    def retire(self) -> None:
+        """End the model as soon as its running answers are finished, and return then; who waits, waits for another."""
+        with self._changed:
+            self._retiring = True
+            self._changed.wait_for(lambda: not self._running or self._closing)
+            old, self._retiring = self._process, False
+        if old:
+            old.close()
+
     def submit(
         self, messages: Sequence[ChatMessage], options: GenerationOptions, listener: Listener, *, user: str = ""
     ) -> Generation:
         """Put a request into the line. Raises ContextTooLong, ModelBusy, ModelUnavailable, BadQuestion."""
-        if self.chat is None:
+        if (chat := self.chat) is None:
             raise ModelUnavailable(LOADING)
         self._refuse_when_full()
         generation = Generation(messages, options, listener, user)
-        if self.chat.alive:  # else it waits for the next process, and is prepared when its turn comes
-            self._prepare(generation, self.chat)
+        if chat.alive:  # else it waits for the next process, and is prepared when its turn comes
+            self._prepare(generation, chat)
         with self._changed:
             self._refuse_when_full()
             self._line.add(generation)
@@ -153,10 +173,13 @@ class Engine:
                 continue
             if kind == "start":
                 generation.start(news[0])
+                self.counts.known += news[0]
             elif kind == "read":
+                self.counts.read += max(0, news[0] - max(generation.read, news[1]))
                 generation.report(*news)
             elif kind == "text":
-                generation.tell(news[0], news[1], _token(news[0], news[2]))
+                self.counts.written += 1
+                generation.tell(news[0], news[1], Token.of(news[0], news[2]))
             elif kind == "end":
                 self._finish(generation, news)
             elif kind == "fail":
@@ -209,11 +232,11 @@ class Engine:
             old, self._process, self._next = self._process, self._next, None
             if old:
                 old.close_soon()
-        process = None if self._next else self._process
+        process = None if self._next or self._retiring else self._process
         while process and process.alive and (generation := next(iter(self._line), None)):
             if generation.process is not process:
                 return generation, process
-            if not self._fits(generation, process):
+            if not fits(generation, list(self._running.values()), slots=process.options.slots, cells=process.cells):
                 break
             self._line.serve(generation)
             if not self._running:
@@ -225,20 +248,6 @@ class Engine:
         if not self._running:
             self._cores.engine_rests()
         return None
-
-    def _fits(self, generation: Generation, process: ChatProcess) -> bool:
-        """Whether a slot is free, and all that it may need fits beside what the others may.
-
-        Background work leaves the last slot to a person. Who wants the same tokens every time works alone, since
-        sums are rounded differently in other company.
-        """
-        others = list(self._running.values())
-        promised = sum(other.cells for other in others)
-        if len(others) >= process.options.slots or promised + generation.cells > process.cells:
-            return False
-        if generation.priority == "background" and 0 < len(others) >= process.options.slots - 1:
-            return False
-        return not others or not (generation.repeatable or any(other.repeatable for other in others))
 
     def _prepare(self, generation: Generation, process: ChatProcess) -> None:
         generation.prompt_tokens = process.prepare(generation.number, generation.messages, generation.options)
@@ -286,16 +295,7 @@ class Engine:
             return [0.0] * len(self._line)
 
         def seconds(generation: Generation) -> float:
-            left = min(self._answer_tokens, generation.options.max_tokens) - len(generation.told)
-            unread = generation.prompt_tokens - max(generation.read, generation.cached_tokens)
-            return unread * process.reading + max(1.0, left) * process.writing
+            return generation.seconds_left(process.reading, process.writing, self._answer_tokens)
 
         running, waiting = map(seconds, self._running.values()), map(seconds, self._line)
         return waits(list(running), list(waiting), process.options.slots)
-
-
-def _token(token: int, choice: Sequence[object] | None) -> Token | None:
-    if choice is None:
-        return None
-    logprob, top = choice
-    return Token(token, float(logprob), tuple((int(t), float(p)) for t, p in top))  # type: ignore[arg-type, attr-defined]

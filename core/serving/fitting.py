@@ -17,19 +17,23 @@ WORKING_BYTES = 150 << 20  # llama.cpp's own tables and what a step computes
 NUMBER_BYTES = {"f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}  # of one number in the cells of a context
 
 
-def fitted(path: Path, model_id: str, options: LoadOptions) -> LoadOptions:
-    """The options with a context that the model can use and the memory bears.
+class TooLarge(ModelError):
+    """The model does not fit into the memory that is free."""
 
-    Raises ModelMissing, ModelCorrupt for a file that is not sound, ModelError when the memory is too small.
+
+def fitted(path: Path, model_id: str, options: LoadOptions, *, given_back: int = 0) -> LoadOptions:
+    """The options with a context that the model can use and the memory bears, of which `given_back` bytes come free.
+
+    Raises ModelMissing, ModelCorrupt for a file that is not sound, TooLarge.
     """
     gguf = read_gguf(path)
     cell = gguf.cell_bytes(NUMBER_BYTES[options.cache_type_k], NUMBER_BYTES[options.cache_type_v])
-    free = free_memory()
+    free = free_memory() + given_back
     tokens = options.context_tokens or context_for(gguf, cell, free)
     needed = needed_bytes(gguf, cell, tokens)
     # Layers on a graphics card take its memory, of which we know nothing.
     if needed > free and not options.gpu_layers:
-        raise ModelError(
+        raise TooLarge(
             f"{model_id} needs {_giga(needed)} of memory with a context of {tokens:,} tokens, and {_giga(free)} are "
             "free. Close other programs, choose a smaller model or set a smaller GROUNDWORK_CONTEXT_TOKENS."
         )

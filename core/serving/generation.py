@@ -6,6 +6,7 @@ import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from core.errors import GroundworkError
 from core.serving.chat_process import ChatProcess
@@ -46,6 +47,14 @@ class Token:
     id: int
     logprob: float
     top: tuple[tuple[int, float], ...]
+
+    @classmethod
+    def of(cls, token: int, choice: Sequence[Any] | None) -> Token | None:
+        """From what the process says of a choice: nothing, unless somebody asked."""
+        if choice is None:
+            return None
+        logprob, top = choice
+        return cls(token, float(logprob), tuple((int(other), float(value)) for other, value in top))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +140,12 @@ class Generation:
     def queued(self) -> float:
         """Seconds from the request to the begin of the work."""
         return (self._started or time.monotonic()) - self.submitted
+
+    def seconds_left(self, reading: float, writing: float, usual: float) -> float:
+        """About how long it takes with the processor for itself, by the seconds a token and the usual length."""
+        unread = self.prompt_tokens - max(self.read, self.cached_tokens)
+        left = min(usual, self.options.max_tokens) - len(self.told)
+        return unread * reading + max(1.0, left) * writing
 
     def announce(self, position: int, seconds: float = 0.0) -> None:
         """Tell the place in the line and about how long it will take, if that is news."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -16,9 +17,11 @@ from core.models.catalog import CatalogModel, find, installed_path
 from core.serving.chat_process import ChatProcess
 from core.serving.cores import Cores
 from core.serving.embedder import Embedder
-from core.serving.engine import Ended, Engine, unheard
-from core.serving.fitting import fitted, identity
-from core.serving.machine import physical_cores
+from core.serving.engine import Engine
+from core.serving.fitting import TooLarge, fitted, identity
+from core.serving.generation import Finish, Generation
+from core.serving.machine import memory_of, physical_cores
+from core.serving.metrics import Metrics, State
 from core.serving.options import LoadOptions
 from core.serving.tunings import Tuner, Tunings
 from core.serving.vectors_process import VectorsProcess
@@ -53,19 +56,26 @@ class ModelHost:
     """The engine and the embedder with their models, each ready as soon as it is loaded."""
 
     def __init__(
-        self, store: Path, options: LoadOptions, *, data: Path, queue_limit: int, ended: Ended = unheard
+        self,
+        store: Path,
+        options: LoadOptions,
+        *,
+        data: Path,
+        queue_limit: int,
     ) -> None:
         self.store = store
         self._options, self._queue_limit = options, queue_limit
         self._cores, self._work = Cores(), data / "cache"
         self._tunings = Tunings(self._work / "tunings.json")
-        self.engine = Engine(queue_limit=queue_limit, cores=self._cores, ended=ended)
+        self.engine = Engine(queue_limit=queue_limit, cores=self._cores, ended=self._count)
         self._embedder: Embedder | None = None
         self.chat, self.embedding = ModelStatus("", "loading"), ModelStatus("", "loading")
         self._tuner = Tuner(self._quiet)
         self._loading: ChatProcess | None = None
+        self._retired = ""  # the model that made room for the one that is being loaded
         self._ends: list[float] = []
         self._closing = threading.Event()
+        self.metrics = Metrics(self.state)
         self._jobs: SimpleQueue[tuple[Load, str]] = SimpleQueue()
         threading.Thread(target=self._run, name="loader", daemon=True).start()
 
@@ -119,6 +129,28 @@ class ModelHost:
         resting = not (self.engine.running or self.engine.waiting)
         return resting and self.status == "ok" and not (self._embedder and self._embedder.busy)
 
+    def state(self) -> State:
+        """What the statistics look at."""
+        chat, embedder, counts = self.engine.chat, self._embedder, self.engine.counts
+        processes = [("server", os.getpid())]
+        processes += [("chat", chat.pid)] if chat else []
+        processes += [("embedder", embedder.pid)] if embedder else []
+        return State(
+            running=self.engine.running,
+            waiting=self.engine.waiting,
+            slots=chat.options.slots if chat else 1,
+            state_bytes=chat.state_bytes if chat else 0,
+            processes=tuple(processes),
+            restarts=(("chat", self.chat.restarts), ("embedder", embedder.restarts if embedder else 0)),
+            read=counts.read,
+            known=counts.known,
+            written=counts.written,
+            texts=embedder.count if embedder else 0,
+        )
+
+    def _count(self, generation: Generation, end: Finish | GroundworkError) -> None:
+        self.metrics.ended(generation, end)
+
     def close(self) -> None:
         """End all requests and processes."""
         self._closing.set()
@@ -146,7 +178,7 @@ class ModelHost:
     def _load_chat(self, model_id: str) -> None:
         model = _find(model_id, "chat")
         path = installed_path(model, self.store)
-        options = fitted(path, model.id, self._options)
+        options = self._fitted(model, path)
         process = ChatProcess(model.id, options, hear=self.engine.hear, lost=self._lost)
         self._loading = process
         try:
@@ -161,8 +193,24 @@ class ModelHost:
             self._loading = None
         if not known:
             self._tuner.tune(process, partial(self._tunings.keep, identity(path, model.sha256), options))
+        self._retired = ""
         self.engine.use(process)
         self.chat = replace(self.chat, id=model.id, status="ok", error=None, loading=None, share=0.0)
+
+    def _fitted(self, model: CatalogModel, path: Path) -> LoadOptions:
+        """The options for the memory that is free. If only the old model is in the way, it goes first: that is a gap
+        in which people wait, but better than not at all. Raises as `fitted`."""
+        try:
+            return fitted(path, model.id, self._options)
+        except TooLarge:
+            old = self.engine.chat
+            if old is None or not old.alive:
+                raise
+            options = fitted(path, model.id, self._options, given_back=memory_of(old.pid))
+        log.info("%s makes room for %s", old.id, model.id)
+        self._retired = old.id
+        self.engine.retire()
+        return options
 
     def _lost(self, process: ChatProcess) -> None:
         """The process of a chat model ended by itself: its requests wait while another one is started."""
@@ -181,6 +229,12 @@ class ModelHost:
         self._closing.wait(DELAYS[min(len(self._ends), len(DELAYS)) - 1])
         if not self._closing.is_set():
             self._load_chat(model_id)
+
+    def _load_back(self, sentence: str, model_id: str) -> None:
+        """The old model again, since the one it made room for could not be loaded."""
+        self._retired = ""
+        self._load_chat(model_id)
+        self.chat = replace(self.chat, error=sentence)
 
     def _load_embedder(self, model_id: str) -> None:
         model = _find(model_id, "embedding")
@@ -203,6 +257,9 @@ class ModelHost:
             self.embedding = ModelStatus(model_id, "error", sentence)
         elif (old := self.engine.chat) and old.alive:
             self.chat = replace(self.chat, id=old.id, status="ok", error=sentence, loading=None)
+        elif self._retired and self._retired != model_id:
+            self.chat = replace(self.chat, id=self._retired, status="loading", loading=None)
+            self._jobs.put((partial(self._load_back, sentence), self._retired))
         else:
             self.engine.give_up(ModelUnavailable(sentence))
             self.chat = replace(self.chat, id=model_id, status="error", error=sentence, loading=None)

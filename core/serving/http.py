@@ -10,7 +10,8 @@ from dataclasses import asdict
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.concurrency import run_in_threadpool
 
 from core.models.catalog import is_installed, load_catalog
@@ -18,6 +19,7 @@ from core.serving import completions
 from core.serving.chat_process import ChatProcess
 from core.serving.edge import RequireSecret, add_error_handlers, host_of, read_body, require_model, unless_gone
 from core.serving.host import ModelHost
+from core.serving.metrics import SAMPLE_SECONDS
 from core.serving.protocol import EmbeddingsBody, LoadBody, TokenizeBody, embeddings
 
 
@@ -38,6 +40,8 @@ def build_app(host: ModelHost, secret: str) -> FastAPI:
     app.add_api_route("/v1/models", models)
     app.add_api_route("/v1/embeddings", embed, methods=["POST"])
     app.add_api_route("/tokenize", tokenize, methods=["POST"])
+    app.add_api_route("/metrics", metrics)
+    app.add_api_route("/metrics/recent", recent)
     app.add_api_route("/models/load", load, methods=["POST"])
     return app
 
@@ -98,6 +102,16 @@ def _count(chat: ChatProcess, body: TokenizeBody) -> dict[str, Any]:
         return {"counts": [len(tokens) for tokens in chat.tokenize(body.contents)]}
     tokens = chat.tokenize([body.content or ""])[0]
     return {"tokens": tokens, "count": len(tokens)}
+
+
+async def metrics(request: Request) -> Response:
+    text = await run_in_threadpool(host_of(request).metrics.text)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+
+async def recent(request: Request) -> dict[str, Any]:
+    """The last ten minutes, for charts."""
+    return {"seconds": SAMPLE_SECONDS, "samples": host_of(request).metrics.recent()}
 
 
 async def load(request: Request) -> JSONResponse:

@@ -41,6 +41,14 @@ def free_memory() -> int:
     return max(0, min(free, limit - used + (_reclaimable() or 0)))
 
 
+def memory_of(pid: int) -> int:
+    """Bytes of memory that a process takes; 0 when it has ended."""
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
 def processor() -> str:
     """The processor's name and what it can do: what was measured on another one says nothing about this one."""
     try:

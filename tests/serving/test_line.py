@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from core.serving.forecast import waits
+from core.serving.admission import waits
 from core.serving.native.pace import ALONE, SHARED, STEP_SECONDS, Pace
 from core.serving.native.slots import common_prefix
 from core.serving.native.text_stream import TextStream
