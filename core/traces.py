@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
-from core.types import Span, Usage
+from core.types import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One timed step of a turn; `started` in seconds since the turn began."""
+
+    name: str
+    started: float
+    seconds: float
+    attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Trace:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,13 +297,3 @@ class Failed:
 
 
 Event = Waiting | Condensed | Searching | Retrieved | Reading | Token | Cited | Done | Failed
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """One timed step of a turn; `started` in seconds since the turn began."""
-
-    name: str
-    started: float
-    seconds: float
-    attributes: Mapping[str, Any] = field(default_factory=dict)

@@ -211,4 +211,4 @@ class _Reader:
 
 
 def _corrupt(path: Path, why: str) -> ModelCorrupt:
-    return ModelCorrupt(f"{path.name} is no GGUF file that can be used: {why}. Download it again, or take another one.")
+    return ModelCorrupt(f"{path.name} is damaged, or no model file: {why}. Download it again, or choose another one.")

@@ -101,9 +101,10 @@ class ChatProcess:
         """Tokens of each text, without a template."""
         return [list(tokens) for tokens in self._ask("tokenize", texts=list(texts))["tokens"]]
 
-    def count(self, messages: Sequence[ChatMessage]) -> int:
-        """Tokens of the whole prompt."""
-        return int(self._ask("tokenize", messages=[[m.role, m.content] for m in messages])["count"])
+    def count(self, messages: Sequence[ChatMessage]) -> tuple[int, int]:
+        """Tokens of the whole prompt, and of the system prompt that it begins with."""
+        reply = self._ask("tokenize", messages=[[m.role, m.content] for m in messages])
+        return int(reply["count"]), int(reply["system"])
 
     def kill(self) -> None:
         """End it at once: it hangs."""

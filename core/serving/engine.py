@@ -219,7 +219,7 @@ class Engine:
                 self._fail(generation, ModelUnavailable(STOPPING))
 
     def _look_after(self) -> None:
-        """End a process that hangs; tell how long it will take."""
+        """End a process that hangs; tell how long it takes."""
         if self._running and self._process and time.monotonic() - self._heard > SILENCE:
             log.error("no word from %s for %.0f s: it hangs and is ended", self._process.id, SILENCE)
             self._process.kill()

@@ -97,7 +97,8 @@ async def tokenize(request: Request) -> dict[str, Any]:
 
 def _count(chat: ChatProcess, body: TokenizeBody) -> dict[str, Any]:
     if body.messages is not None:
-        return {"count": chat.count([message.plain() for message in body.messages])}
+        count, system = chat.count([message.plain() for message in body.messages])
+        return {"count": count, "system": system}
     if body.contents is not None:
         return {"counts": [len(tokens) for tokens in chat.tokenize(body.contents)]}
     tokens = chat.tokenize([body.content or ""])[0]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import ModelUnavailable
+from core.errors import GroundworkError, ModelUnavailable
 from core.serving.child import Child
 from core.serving.wire import Message
 
@@ -38,7 +38,7 @@ class VectorsProcess:
         asked = self._child.ask("load", model=model_id, folder=str(folder), work=str(work), form=form)
         try:
             message, _ = asked.result()
-        except BaseException:
+        except GroundworkError:
             self._child.kill()
             raise
         self.dimension, self.max_tokens = int(message["dimension"]), int(message["max_tokens"])

@@ -117,7 +117,7 @@ def test_repeatable_answer_is_the_same_after_a_crash(revived: Revived) -> None:
 
 def test_request_that_ends_the_process_twice_at_the_same_place_is_given_up(revived: Revived) -> None:
     box, begun = revived.ask(GenerationOptions(max_tokens=5)), 0
-    with pytest.raises(ModelCrashed, match="twice"):  # noqa: PT012
+    with pytest.raises(ModelCrashed, match="twice"):
         while True:
             item = box.get(timeout=60)
             if isinstance(item, Failure):

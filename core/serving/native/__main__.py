@@ -6,16 +6,20 @@ import gc
 import hashlib
 import logging
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 import llama_cpp
 
 from core.errors import ModelUnavailable
+from core.models.exam import exam
 from core.serving.native.batching import Batcher
 from core.serving.native.chat_model import ChatModel
 from core.serving.native.drafting import Drafting
+from core.serving.native.examine import PIECE, Examiner
 from core.serving.native.prefixes import Prefixes
+from core.serving.native.quantize import quantize
 from core.serving.native.state_files import StateFiles
 from core.serving.native.tuning import Tuning
 from core.serving.native.worker import Worker
@@ -70,12 +74,30 @@ class Desk:
         self._ready().resume()
 
     def tokenize(self, message: Message, _payload: bytes) -> dict[str, Any]:
-        """Tokens of texts, or the number of those of a whole prompt."""
+        """Tokens of texts; or how many a whole prompt has, and how many of them are its system prompt."""
         chat = self._ready().chat
         if message.get("messages") is not None:
             messages = [ChatMessage(role, content) for role, content in message["messages"]]
-            return {"count": len(chat.prompt(messages).tokens)}
+            prompt = chat.prompt(messages)
+            return {"count": len(prompt.tokens), "system": prompt.system}
         return {"tokens": [chat.model.tokenize(text) for text in message["texts"]]}
+
+    def examine(self, message: Message, _payload: bytes) -> dict[str, Any]:
+        """Load a model for this alone, and say how fast and how good it is."""
+        options = LoadOptions.of(message["options"])
+        chat = ChatModel.load(message["model"], Path(message["path"]), options, outputs=PIECE)
+        if message["tuning"]:
+            tuning = Tuning.of(message["tuning"])
+            chat.context.use_threads(tuning.writing_threads, tuning.reading_threads)
+        return {"result": Examiner(chat, exam(), self._progress).run()}
+
+    def quantize(self, message: Message, _payload: bytes) -> None:
+        """Make a smaller file."""
+        source, target = Path(message["source"]), Path(message["target"])
+        quantize(source, target, message["kind"], threads=message["threads"], hear=partial(self._progress, ""))
+
+    def _progress(self, phase: str, share: float) -> None:
+        self._office.tell({"phase": phase, "share": share})
 
     def _ready(self) -> Worker:
         if self._worker is None:
@@ -108,7 +130,7 @@ def main() -> NoReturn:
     office = Office()
     stand_back()
     desk = Desk(office)
-    names = ("load", "prepare", "begin", "drop", "pause", "resume", "measure", "tokenize")
+    names = ("load", "prepare", "begin", "drop", "pause", "resume", "measure", "tokenize", "examine", "quantize")
     office.serve({name: getattr(desk, name) for name in names})
 
 

@@ -36,8 +36,11 @@ class ChatModel:
         options: LoadOptions,
         *,
         loading: Callable[[float], None] = lambda _share: None,
+        outputs: int = 0,
     ) -> ChatModel:
-        """Load and warm up. Raises ModelMissing, ModelCorrupt, or ModelError when the memory is too small."""
+        """Load and warm up; `outputs` places of a step can have logits (0: as many as work on requests needs).
+
+        Raises ModelMissing, ModelCorrupt, or ModelError when the memory is too small."""
         model = Model(path, gpu_layers=options.gpu_layers, loading=loading)
         template = ChatTemplate(model.template, model=model_id, bos=model.bos, eos=model.eos)
         context = Context(
@@ -45,7 +48,7 @@ class ChatModel:
             cells=options.context_tokens,
             sequences=options.slots,
             threads=options.threads or physical_cores(),
-            outputs=options.slots * (LONGEST_GUESS + 1),
+            outputs=outputs or options.slots * (LONGEST_GUESS + 1),
             options=options,
         )
         chat = cls(model_id, model, template, context, options)

@@ -52,7 +52,7 @@ class Model:
         loading: Callable[[float], None] = lambda _share: None,
     ) -> None:
         """Load; `loading` hears the share that is read. Raises ModelMissing or ModelCorrupt."""
-        _start_backend()
+        start_backend()
         self.name = path.stem
         if not path.is_file():
             raise ModelMissing(f"The model file {path} is not there. Download the model again on the Models page.")
@@ -266,6 +266,7 @@ def _write_log(level: int, text: bytes, _user: object) -> None:
 
 
 @cache
-def _start_backend() -> None:
+def start_backend() -> None:
+    """Make llama.cpp ready, once, with its log in ours."""
     native.llama_log_set(_write_log, None)
     native.llama_backend_init()
