@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
 from core.errors import GroundworkError, ModelUnavailable
-from core.serving.edge import error_body, host_of, read_body, require_model, unless_gone
+from core.serving.edge import error_body, host_of, read_body, unless_gone
 from core.serving.engine import Engine
 from core.serving.generation import Failure, Finish, Generation, News, Text
 from core.serving.protocol import ChatBody, Completion
@@ -25,25 +25,22 @@ router = APIRouter()
 async def complete(request: Request) -> Response:
     body = await read_body(request, ChatBody)
     host = host_of(request)
-    chat = host.chat_model()
-    require_model(body.model, chat.id)
+    engine = host.engine_of(body.model)
     mailbox = Mailbox()
     messages = [message.plain() for message in body.messages]
     # Rendering and counting a long prompt takes milliseconds that the other connections should not wait.
     try:
-        generation = await run_in_threadpool(
-            host.engine.submit, messages, body.options(), mailbox.put, user=body.user or ""
-        )
+        generation = await run_in_threadpool(engine.submit, messages, body.options(), mailbox.put, user=body.user or "")
     except GroundworkError as error:
         host.metrics.refused(error)
         raise
-    completion = Completion(chat.id)
+    completion = Completion(engine.chat.id if engine.chat else body.model)
     if body.stream:
-        return Stream(_events(mailbox, completion, progress=body.return_progress), host.engine, generation)
+        return Stream(_events(mailbox, completion, progress=body.return_progress), engine, generation)
     try:
         return JSONResponse(await unless_gone(request, _whole(mailbox, completion)))
     finally:
-        host.engine.cancel(generation)
+        engine.cancel(generation)
 
 
 class Mailbox:

@@ -29,23 +29,32 @@ class Cores:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._engine: Pausable | None = None
-        self.engine_works = False
+        self._engines: list[Pausable] = []
+        self._working: set[int] = set()
+
+    @property
+    def engine_works(self) -> bool:
+        return bool(self._working)
 
     def rule(self, engine: Pausable) -> None:
-        """The engine that gives way to documents."""
-        self._engine = engine
+        """From now on this engine gives way to documents."""
+        self._engines.append(engine)
 
-    def engine_begins(self) -> None:
+    def engine_begins(self, engine: Pausable) -> None:
         """The engine has something to do."""
         with self._changed:
-            self.engine_works = True
+            self._working.add(id(engine))
 
-    def engine_rests(self) -> None:
+    def engine_rests(self, engine: Pausable) -> None:
         """The engine has no request left."""
         with self._changed:
-            self.engine_works = False
+            self._working.discard(id(engine))
             self._changed.notify_all()
+
+    def dismiss(self, engine: Pausable) -> None:
+        """The engine has ended."""
+        self._engines = [other for other in self._engines if other is not engine]
+        self.engine_rests(engine)
 
     @contextmanager
     def ingest(self, due: float, interrupted: Callable[[], bool]) -> Iterator[bool]:
@@ -60,13 +69,14 @@ class Cores:
         if interrupted():
             yield False
             return
-        if self._engine:
-            self._engine.pause()
+        engines = self._engines
+        for engine in engines:
+            engine.pause()
         try:
             yield True
         finally:
-            if self._engine:
-                self._engine.resume()
+            for engine in engines:
+                engine.resume()
 
     def nudge(self) -> None:
         """Let a waiting ingest ask whether it is interrupted."""

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from core.errors import BadQuestion, Cancelled, GroundworkError, ModelBusy, ModelUnavailable, NotFound
+from core.errors import BadQuestion, Cancelled, GroundworkError, ModelBusy, ModelUnavailable
 from core.serving.host import ModelHost
 from core.serving.protocol import Body
 
@@ -84,12 +84,6 @@ async def unless_gone(request: Request, work: Awaitable[R]) -> R:
 async def _disconnected(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-def require_model(asked: str, active: str) -> None:
-    """Raises NotFound if somebody asks for a model that does not answer here."""
-    if asked and asked != active:
-        raise NotFound(f"The model {asked[:100]!r} is not active; {active} is. Leave `model` empty to take it.")
 
 
 def error_body(error: GroundworkError) -> dict[str, Any]:

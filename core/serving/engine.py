@@ -90,6 +90,8 @@ class Engine:
             self._retiring = True
             self._changed.wait_for(lambda: not self._running or self._closing)
             old, self._retiring = self._process, False
+            if old:
+                old.ready = False  # nothing is begun there any more
         if old:
             old.close()
 
@@ -139,8 +141,7 @@ class Engine:
         """There will be no other process: those who wait hear why."""
         with self._changed:
             self._process = self._next = None
-            for generation in list(self._line):
-                self._line.remove(generation)
+            for generation in [other for other in list(self._line) if self._line.remove(other)]:
                 self._fail(generation, error)
 
     def pause(self) -> None:
@@ -213,8 +214,8 @@ class Engine:
                 unprepared = self._admit()
             if unprepared:
                 self._prepare_again(*unprepared)
+        self._cores.dismiss(self)
         with self._changed:
-            self._cores.engine_rests()
             for generation in (*self._line, *self._running.values()):
                 self._fail(generation, ModelUnavailable(STOPPING))
 
@@ -226,8 +227,7 @@ class Engine:
         self._announce()
 
     def _admit(self) -> tuple[Generation, ChatProcess] | None:
-        """Begin with those who wait, as far as there is room. Nobody is overtaken, even if only the next one does not
-        fit. Returns a request that must be turned into tokens first."""
+        """Begin with those who wait, as far as there is room; nobody is overtaken. Returns whom to prepare first."""
         if self._next and not self._running:
             old, self._process, self._next = self._process, self._next, None
             if old:
@@ -240,13 +240,13 @@ class Engine:
                 break
             self._line.serve(generation)
             if not self._running:
-                self._cores.engine_begins()
+                self._cores.engine_begins(self)
                 self._heard = time.monotonic()
             self._running[generation.number] = generation
             process.begin(generation.number, generation.written_before())
             self._announce()
         if not self._running:
-            self._cores.engine_rests()
+            self._cores.engine_rests(self)
         return None
 
     def _prepare(self, generation: Generation, process: ChatProcess) -> None:

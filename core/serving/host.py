@@ -12,19 +12,22 @@ from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 
-from core.errors import GroundworkError, ModelUnavailable, NotFound
-from core.models.catalog import CatalogModel, find, installed_path
+from core.errors import GroundworkError, ModelCrashed, ModelUnavailable, NotFound
+from core.models.catalog import CatalogModel
 from core.serving.chat_process import ChatProcess
 from core.serving.cores import Cores
 from core.serving.embedder import Embedder
 from core.serving.engine import Engine
-from core.serving.fitting import TooLarge, fitted, identity
+from core.serving.fitting import TooLarge, fitted
 from core.serving.generation import Finish, Generation
+from core.serving.guests import Guests
+from core.serving.loading import ChatLoader
 from core.serving.machine import memory_of, physical_cores
 from core.serving.metrics import Metrics, State
 from core.serving.options import LoadOptions
 from core.serving.tunings import Tuner, Tunings
 from core.serving.vectors_process import VectorsProcess
+from core.serving.workshop import Workshop
 
 log = logging.getLogger(__name__)
 
@@ -66,12 +69,13 @@ class ModelHost:
         self.store = store
         self._options, self._queue_limit = options, queue_limit
         self._cores, self._work = Cores(), data / "cache"
-        self._tunings = Tunings(self._work / "tunings.json")
         self.engine = Engine(queue_limit=queue_limit, cores=self._cores, ended=self._count)
         self._embedder: Embedder | None = None
         self.chat, self.embedding = ModelStatus("", "loading"), ModelStatus("", "loading")
-        self._tuner = Tuner(self._quiet)
-        self._loading: ChatProcess | None = None
+        tunings = Tunings(self._work / "tunings.json")
+        self._loader = ChatLoader(store, tunings, Tuner(self._quiet))
+        self.workshop = Workshop(store, options, tunings)
+        self.guests = Guests(lambda: Engine(queue_limit=queue_limit, cores=self._cores), self._load_guest)
         self._retired = ""  # the model that made room for the one that is being loaded
         self._ends: list[float] = []
         self._closing = threading.Event()
@@ -94,7 +98,7 @@ class ModelHost:
 
     def change_chat(self, model_id: str) -> None:
         """Begin to load another chat model; the old one works until then. Raises NotFound for an unknown id."""
-        _find(model_id, "chat")
+        self._loader.find(model_id, "chat")
         if self.engine.chat:
             self.chat = replace(self.chat, loading=model_id, error=None, share=0.0)
         else:
@@ -115,8 +119,15 @@ class ModelHost:
 
     def chat_status(self) -> ModelStatus:
         """With the progress of loading."""
-        loading = self._loading
+        loading = self._loader.loading
         return replace(self.chat, share=loading.loaded) if loading else self.chat
+
+    def engine_of(self, model_id: str) -> Engine:
+        """Who answers for a model: the engine, or the guest of that name. Raises ModelUnavailable, NotFound."""
+        if guest := self.guests.find(model_id):
+            return guest
+        require_model(model_id, self.chat_model().id)
+        return self.engine
 
     @property
     def status(self) -> str:
@@ -154,8 +165,9 @@ class ModelHost:
     def close(self) -> None:
         """End all requests and processes."""
         self._closing.set()
-        if loading := self._loading:
+        if loading := self._loader.loading:
             loading.close()
+        self.guests.close()
         self.engine.close()
         if self._embedder:
             self._embedder.close()
@@ -176,26 +188,22 @@ class ModelHost:
             self._failed(load, model_id, sentence)
 
     def _load_chat(self, model_id: str) -> None:
-        model = _find(model_id, "chat")
-        path = installed_path(model, self.store)
-        options = self._fitted(model, path)
-        process = ChatProcess(model.id, options, hear=self.engine.hear, lost=self._lost)
-        self._loading = process
-        try:
-            known = self._tunings.find(identity(path, model.sha256), options)
-            process.load(path, identity=identity(path, model.sha256), tuning=known)
-        except ModelUnavailable as error:
-            raise _crashed(model_id, process) from error
-        except GroundworkError:
-            process.close_soon()
-            raise
-        finally:
-            self._loading = None
-        if not known:
-            self._tuner.tune(process, partial(self._tunings.keep, identity(path, model.sha256), options))
+        model = self._loader.find(model_id, "chat")
+        options = self._fitted(model, self._loader.path(model))
+        process = self._loader.load(model, options, hear=self.engine.hear, lost=self._lost)
         self._retired = ""
         self.engine.use(process)
         self.chat = replace(self.chat, id=model.id, status="ok", error=None, loading=None, share=0.0)
+
+    def _load_guest(self, model_id: str, engine: Engine) -> ChatProcess:
+        model = self._loader.find(model_id, "chat")
+
+        def lost(process: ChatProcess) -> None:
+            engine.lost(process)
+            engine.give_up(ModelCrashed(f"{model.title} stopped ({process.end}). Choose it again to go on."))
+
+        options = fitted(self._loader.path(model), model.id, self._options)
+        return self._loader.load(model, options, hear=engine.hear, lost=lost)
 
     def _fitted(self, model: CatalogModel, path: Path) -> LoadOptions:
         """The options for the memory that is free. If only the old model is in the way, it goes first: that is a gap
@@ -237,8 +245,8 @@ class ModelHost:
         self.chat = replace(self.chat, error=sentence)
 
     def _load_embedder(self, model_id: str) -> None:
-        model = _find(model_id, "embedding")
-        folder, work = installed_path(model, self.store), self._work
+        model = self._loader.find(model_id, "embedding")
+        folder, work = self._loader.path(model), self._work
 
         def started() -> VectorsProcess:
             return VectorsProcess(model.id, folder, work=work, form="")
@@ -265,15 +273,7 @@ class ModelHost:
             self.chat = replace(self.chat, id=model_id, status="error", error=sentence, loading=None)
 
 
-def _crashed(model_id: str, process: ChatProcess) -> GroundworkError:
-    return ModelUnavailable(
-        f"The model {model_id} could not be loaded: {process.end or 'its process ended'}. The file may be damaged, or "
-        "too large for the memory. Download it again or choose another model."
-    )
-
-
-def _find(model_id: str, role: str) -> CatalogModel:
-    model = find(model_id)
-    if model.role != role:
-        raise NotFound(f"The model {model_id} is for {model.role}, not for {role}.")
-    return model
+def require_model(asked: str, active: str) -> None:
+    """Raises NotFound if somebody asks for a model that does not answer here."""
+    if asked and asked != active:
+        raise NotFound(f"The model {asked[:100]!r} is not active; {active} is. Leave `model` empty to take it.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,17 +11,19 @@ from dataclasses import asdict
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.concurrency import run_in_threadpool
 
-from core.models.catalog import is_installed, load_catalog
+from core.models.catalog import is_installed
+from core.models.local import known_models
 from core.serving import completions
 from core.serving.chat_process import ChatProcess
-from core.serving.edge import RequireSecret, add_error_handlers, host_of, read_body, require_model, unless_gone
-from core.serving.host import ModelHost
+from core.serving.edge import RequireSecret, add_error_handlers, host_of, read_body, unless_gone
+from core.serving.host import ModelHost, require_model
 from core.serving.metrics import SAMPLE_SECONDS
-from core.serving.protocol import EmbeddingsBody, LoadBody, TokenizeBody, embeddings
+from core.serving.protocol import EmbeddingsBody, LoadBody, QuantizeBody, TokenizeBody, embeddings
+from core.serving.workshop import Work, events
 
 
 def build_app(host: ModelHost, secret: str) -> FastAPI:
@@ -42,6 +45,9 @@ def build_app(host: ModelHost, secret: str) -> FastAPI:
     app.add_api_route("/tokenize", tokenize, methods=["POST"])
     app.add_api_route("/metrics", metrics)
     app.add_api_route("/metrics/recent", recent)
+    app.add_api_route("/models/guest", invite, methods=["POST"])
+    app.add_api_route("/models/examine", examine, methods=["POST"])
+    app.add_api_route("/models/quantize", quantize, methods=["POST"])
     app.add_api_route("/models/load", load, methods=["POST"])
     return app
 
@@ -65,7 +71,7 @@ async def models(request: Request) -> dict[str, Any]:
     if host.embedding.status == "ok":
         embedder = host.embedder()
         lengths[embedder.id] = embedder.max_tokens
-    installed = [model for model in load_catalog().values() if is_installed(model, host.store)]
+    installed = [model for model in known_models(host.store).values() if is_installed(model, host.store)]
     items = [
         {
             "id": model.id,
@@ -113,6 +119,31 @@ async def metrics(request: Request) -> Response:
 async def recent(request: Request) -> dict[str, Any]:
     """The last ten minutes, for charts."""
     return {"seconds": SAMPLE_SECONDS, "samples": host_of(request).metrics.recent()}
+
+
+async def invite(request: Request) -> dict[str, Any]:
+    """Load a second model beside the active one; answers when it can be asked by its name."""
+    body = await read_body(request, LoadBody)
+    await run_in_threadpool(host_of(request).guests.invite, body.id)
+    return {"id": body.id, "status": "ok"}
+
+
+async def examine(request: Request) -> Response:
+    body = await read_body(request, LoadBody)
+    return _worked(host_of(request).workshop.examine(body.id))
+
+
+async def quantize(request: Request) -> Response:
+    body = await read_body(request, QuantizeBody)
+    return _worked(host_of(request).workshop.quantize(body.id, body.kind, body.target))
+
+
+def _worked(work: Work) -> Response:
+    async def lines() -> AsyncIterator[str]:
+        async for message in events(work):
+            yield f"data: {json.dumps(message, ensure_ascii=False)}\n\n"
+
+    return StreamingResponse(lines(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
 
 async def load(request: Request) -> JSONResponse:

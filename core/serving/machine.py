@@ -49,6 +49,11 @@ def memory_of(pid: int) -> int:
         return 0
 
 
+def free_space(folder: Path) -> int:
+    """Bytes that can be written where the folder is."""
+    return int(psutil.disk_usage(str(folder)).free)
+
+
 def processor() -> str:
     """The processor's name and what it can do: what was measured on another one says nothing about this one."""
     try:

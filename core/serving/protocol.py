@@ -195,6 +195,13 @@ class LoadBody(Body):
         return model_id
 
 
+class QuantizeBody(LoadBody):
+    """POST /models/quantize."""
+
+    kind: Annotated[str, StringConstraints(max_length=20)]
+    target: Annotated[str, StringConstraints(max_length=200)]
+
+
 @dataclass(frozen=True, slots=True)
 class Completion:
     """Writes the answers to one chat request, in one piece or in chunks."""

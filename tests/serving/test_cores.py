@@ -24,6 +24,19 @@ def test_documents_have_the_cores_while_the_engine_rests() -> None:
         assert granted
 
 
+class RestingEngine:
+    """Computes nothing."""
+
+    def pause(self) -> None:
+        pass
+
+    def resume(self) -> None:
+        pass
+
+
+RESTING = RestingEngine()
+
+
 class SteppingEngine:
     """Computes step after step in a thread, and stops between two of them when it is asked to."""
 
@@ -61,7 +74,7 @@ def test_engine_and_documents_never_compute_at_the_same_time() -> None:
 
     engine = SteppingEngine(compute)
     cores.rule(engine)
-    cores.engine_begins()
+    cores.engine_begins(engine)
     for _ in range(5):
         with cores.ingest(time.monotonic() + 0.01, never) as granted:
             assert granted
@@ -73,7 +86,7 @@ def test_engine_and_documents_never_compute_at_the_same_time() -> None:
 
 def test_documents_wait_for_the_engine_but_not_for_ever() -> None:
     cores = Cores()
-    cores.engine_begins()
+    cores.engine_begins(RESTING)
     begun = time.monotonic()
     with cores.ingest(begun + PATIENCE, never) as granted:
         assert granted
@@ -82,7 +95,7 @@ def test_documents_wait_for_the_engine_but_not_for_ever() -> None:
 
 def test_documents_begin_as_soon_as_the_engine_rests() -> None:
     cores, begun = Cores(), threading.Event()
-    cores.engine_begins()
+    cores.engine_begins(RESTING)
 
     def embed() -> None:
         with cores.ingest(time.monotonic() + 600, never):
@@ -90,7 +103,7 @@ def test_documents_begin_as_soon_as_the_engine_rests() -> None:
 
     thread = started(embed)
     assert not begun.wait(0.02)
-    cores.engine_rests()
+    cores.engine_rests(RESTING)
     thread.join(10)
     assert begun.is_set()
 
@@ -102,7 +115,7 @@ def test_question_interrupts_the_waiting_of_documents() -> None:
         with cores.ingest(time.monotonic() + 600, question.is_set) as granted:
             turns.append(granted)
 
-    cores.engine_begins()
+    cores.engine_begins(RESTING)
     thread = started(embed)
     question.set()
     cores.nudge()
