@@ -153,7 +153,7 @@ class Context:
         params.n_ctx, params.n_seq_max, params.kv_unified = cells, sequences + 1, True
         params.n_batch = params.n_ubatch = MAX_BATCH
         # With the default, room for the logits of all MAX_BATCH tokens of a step is reserved.
-        params.n_outputs_max = outputs or sequences
+        params.n_outputs_max = max(outputs, sequences + 1)
         params.n_threads = params.n_threads_batch = threads
         params.type_k, params.type_v = _TYPES[options.cache_type_k], _TYPES[options.cache_type_v]
         if options.rope_scaling:
