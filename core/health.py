@@ -9,7 +9,7 @@ from typing import Literal
 
 from core.errors import GroundworkError
 from core.models.client import ModelClient, ServerStatus
-from core.models.endpoints import Endpoint
+from core.models.endpoint import Endpoint
 from core.models.installed import Models
 
 FRESH_SECONDS = 2.0

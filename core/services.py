@@ -116,7 +116,7 @@ class Services:
         self.turns.stop_all()
         self.namer.closing.set()
         self.models.close()
-        self.endpoints.close()
+        self.endpoints.trials.close()
         self.turns.wait_idle(DRAIN_SECONDS)
         closing = [threading.Thread(target=child.close) for child in (self.worker, self.model_server)]
         for thread in closing:

@@ -20,7 +20,7 @@ from core.cli import wait_until_ready
 from core.errors import AnswerBroken, ModelUnavailable
 from core.health import HealthWatch
 from core.models.client import ModelStatus, ServerStatus
-from core.models.endpoints import Draft, Endpoint
+from core.models.endpoint import Draft, Endpoint
 from core.models.remote.attempt import Patience
 from core.services import Services
 from core.storage.tables import MessageRow, PipelineRow

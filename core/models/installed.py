@@ -13,8 +13,9 @@ from sqlalchemy import delete
 from core.errors import Cancelled, Conflict, GroundworkError, NotFound
 from core.models.catalog import CatalogModel, find, installed_path, is_installed, load_catalog
 from core.models.client import ModelClient
+from core.models.endpoint import Endpoint
 from core.models.endpoints import ACTIVE as ACTIVE_ENDPOINT
-from core.models.endpoints import Endpoint, Endpoints
+from core.models.endpoints import Endpoints
 from core.models.fetch import Progress, fetch, remove
 from core.settings import Settings
 from core.storage.db import Database

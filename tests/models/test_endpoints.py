@@ -15,8 +15,10 @@ from pydantic import SecretStr
 from sqlalchemy import select
 
 from core.errors import BadEndpoint, Conflict, KeyRefused, ModelMissing, NotFound
-from core.models.endpoints import Draft, Endpoints, KeyKind, Trial
+from core.models.endpoint import Draft, KeyKind
+from core.models.endpoints import Endpoints
 from core.models.remote.attempt import Patience
+from core.models.trials import Trial
 from core.services import Services
 from core.storage.tables import EndpointRow
 from core.types import ChatMessage, GenerationOptions
@@ -111,7 +113,7 @@ def test_a_stored_key_is_used_and_kept_when_other_things_change(endpoints: Endpo
 def test_a_stored_key_does_not_follow_to_another_host(endpoints: Endpoints) -> None:
     id = endpoints.add(STORED).id
     for url in ("https://evil.example/v1", "http://127.0.0.1:1/v1", "https://example.org:444/v1"):
-        with pytest.raises(BadEndpoint, match="stays with the host"):
+        with pytest.raises(BadEndpoint, match="stays with its host"):
             endpoints.change(id, replace(DRAFT, url=url, key_kind=KeyKind.stored))
     endpoints.change(id, replace(STORED, url="https://evil.example/v1", key=SecretStr("another-key")))
     with pytest.raises(ModelMissing):  # and the list of models of another host is asked without it
@@ -142,7 +144,7 @@ def test_a_lost_key_file_asks_for_the_key_and_breaks_nothing_else(live: Services
         with pytest.raises(KeyRefused, match="stored key of Box"):
             use(id)
     assert endpoints.active() is None
-    assert "stored key of Box" in ended(endpoints.start_trial(id)).sentence
+    assert "stored key of Box" in ended(endpoints.trials.start(id)).sentence
     endpoints.change(id, STORED)
     endpoints.activate(id)
     assert endpoints.active() is not None
@@ -158,7 +160,7 @@ def test_a_key_is_found_nowhere(
     endpoints.activate(endpoint.id)
     turn = live.turns.begin("How high is the dam?", owner_id="local")
     assert turn.ended(20)
-    trial = ended(endpoints.start_trial(endpoint.id))
+    trial = ended(endpoints.trials.start(endpoint.id))
     assert service.asked
     assert all(KEY in asked.headers["authorization"] for asked in service.asked)
     thread = live.conversations.thread(turn.conversation_id, owner_id="local")
@@ -228,20 +230,20 @@ def test_a_service_that_was_removed_meanwhile_loses_nothing_but_its_habits(
 def test_a_trial_says_what_was_answered_and_how_long_it_took(endpoints: Endpoints, service: Misbehaving) -> None:
     service.plays(ANSWER)
     id = endpoints.add(replace(DRAFT, url=service.url)).id
-    assert endpoints.trial(id) is None
-    trial = ended(endpoints.start_trial(id))
+    assert endpoints.trials.last(id) is None
+    trial = ended(endpoints.trials.start(id))
     assert trial.answered
     assert trial.sentence.startswith("tiny answered “The dam is high.” after 0.")
-    assert endpoints.trial(id) is trial
+    assert endpoints.trials.last(id) is trial
 
 
 def test_a_trial_that_fails_says_why_and_the_next_one_is_another(endpoints: Endpoints, service: Misbehaving) -> None:
     service.plays(refusal(401, {"message": "no"}), 0.0).plays(ANSWER)
     id = endpoints.add(replace(DRAFT, url=service.url)).id
-    trial = ended(endpoints.start_trial(id))
+    trial = ended(endpoints.trials.start(id))
     assert not trial.answered
     assert "wants a key" in trial.sentence
-    assert ended(endpoints.start_trial(id)).answered
+    assert ended(endpoints.trials.start(id)).answered
 
 
 @pytest.mark.parametrize("end", ["change", "remove", "close"])
@@ -249,13 +251,13 @@ def test_a_trial_ends_with_what_it_tries(endpoints: Endpoints, service: Misbehav
     service.plays(head(), HOLD)
     draft = replace(DRAFT, url=service.url)
     id = endpoints.add(draft).id
-    trial = endpoints.start_trial(id)
-    assert endpoints.start_trial(id) is trial
+    trial = endpoints.trials.start(id)
+    assert endpoints.trials.start(id) is trial
     assert service.connected.wait(5)
     stop: dict[str, Callable[[], object]] = {
         "change": lambda: endpoints.change(id, draft),
         "remove": lambda: endpoints.remove(id),
-        "close": endpoints.close,
+        "close": endpoints.trials.close,
     }
     stop[end]()
     assert ended(trial).sentence == "Stopped."
