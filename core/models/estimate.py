@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from core.types import ChatMessage
 
-# Tokens that one byte of UTF-8 is taken for, by what it belongs to. Measured on English, code, tables, and one text in
-# each of 14 other languages with the vocabularies of Llama 2 and 3, Qwen 2.5 and 3.5, Gemma 4, Phi 3, Command R,
-# DeepSeek and SmolLM2: see docs/measured.md. Too many is the safe side: then a passage less goes into the prompt.
+# Tokens that one byte of UTF-8 is taken for, by what it belongs to. For documents in 15 languages, code and tables that
+# is at least what the vocabularies of Llama 2 and 3, Qwen 2.5, Gemma 4, Phi 3 and Command R count (docs/measured.md).
+# Too many is the safe side: a passage less goes into the prompt. What is too few all the same, the service refuses.
 SMALL_LETTER, CAPITAL, DIGIT, SIGN, BLANK, FOREIGN = 1 / 3, 2 / 3, 1.2, 1.1, 0.2, 1 / 1.4
 # Roles and control tokens of the usual templates: 3 (ChatML) to 9 (Llama 3) for a message.
 MESSAGE, CHAT = 10, 8

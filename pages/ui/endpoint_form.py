@@ -25,13 +25,10 @@ from pages.ui.markdown import plain
 NAME, URL, KIND, KEY = "endpoint-name", "endpoint-url", "endpoint-kind", "endpoint-key"
 VARIABLE, MODEL, OFFERED, CONTEXT = "endpoint-variable", "endpoint-model", "endpoint-offered", "endpoint-context"
 FIRST_CONTEXT = 8192
-KINDS = {KeyKind.none: "None", KeyKind.stored: "Typed here", KeyKind.variable: "From the environment"}
+KINDS = {KeyKind.none: "None", KeyKind.stored: "Typed here", KeyKind.variable: "Environment"}
 EXAMPLES = (
-    "The base address, as its manual gives it for OpenAI clients.  \n"
-    "llama-server: `http://127.0.0.1:8080/v1`  \n"
-    "vLLM: `http://gpu-box:8000/v1`  \n"
-    "OpenRouter: `https://openrouter.ai/api/v1`  \n"
-    "Azure: `https://NAME.openai.azure.com/openai/v1`"
+    "As its manual gives it for OpenAI clients: llama-server `http://127.0.0.1:8080/v1`, "
+    "OpenRouter `https://openrouter.ai/api/v1`, Azure `https://NAME.openai.azure.com/openai/v1`."
 )
 
 
@@ -59,7 +56,8 @@ def draw_open(endpoints: Sequence[Endpoint]) -> None:
 def _form(endpoint: Endpoint | None) -> None:
     with errors():
         st.text_input("Name", key=NAME, max_chars=LONGEST_NAME, placeholder="What you call it")
-        st.text_input("Address", key=URL, placeholder="https://example.org/v1", help=EXAMPLES)
+        st.text_input("Address", key=URL, placeholder="https://example.org/v1")
+        st.caption(EXAMPLES)  # not as `help`: its sign would stand between two fields for those who use the keyboard
         st.segmented_control("Key", list(KINDS), key=KIND, required=True, format_func=lambda kind: KINDS[kind])
         _key(endpoint)
         if st.button("List its models", key="endpoint-list", icon=":material/list:"):
@@ -91,7 +89,9 @@ def _key(endpoint: Endpoint | None) -> None:
             key=KEY,
             type="password",
             max_chars=LONGEST_KEY,
-            autocomplete="new-password",
+            # Without these the text is lost when the focus leaves by the eye, as it does for those who use the keyboard.
+            live="0s",
+            on_change="ignore",
             placeholder="Stored. Leave empty to keep it" if stored else "It is encrypted and never shown again",
         )
     elif state.value(KIND) == KeyKind.variable:
