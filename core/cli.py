@@ -119,13 +119,17 @@ def _show_stage(stage: str) -> None:
 
 
 def wait_until_ready(live: Services, seconds: float = READY_SECONDS) -> None:
-    """Wait for the model and the embedder. Raises ModelError with the server's own reason."""
+    """Wait for the model and the embedder; for the latter alone while another service answers.
+
+    Raises ModelError with the server's own reason.
+    """
+    elsewhere = live.endpoints.active() is not None
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         status = live.client.status()
-        if status.chat.status == status.embedder.status == "ok":
+        if status.embedder.status == "ok" and (elsewhere or status.chat.status == "ok"):
             return
-        if error := status.chat.error or status.embedder.error:
+        if error := status.embedder.error or ("" if elsewhere else status.chat.error):
             raise ModelUnavailable(error)
         time.sleep(0.2)
     raise ModelUnavailable(f"The model was not ready within {seconds:.0f} s. See the messages above.")

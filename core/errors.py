@@ -9,6 +9,7 @@
     │   └── NoText               readable, but there is nothing to index
     ├── BadQuestion              a question is refused before any work is done
     ├── BadPrompt                a prompt text does not parse, or has unknown variables
+    ├── BadEndpoint              the description of another model service is refused
     ├── StorageError             the data folder or the database cannot do it
     │   ├── StorageBusy          locked by somebody else for too long
     │   ├── StorageFull          no space left
@@ -20,6 +21,8 @@
         ├── ModelCrashed         its native code ended while it worked on the request
         ├── ModelBusy            the queue is full
         ├── ContextTooLong       the prompt does not fit
+        ├── KeyRefused           another model service wants a key, or another key
+        ├── AnswerBroken         another model service broke off, or sent what is no answer
         └── Cancelled            somebody pressed Stop
 
 `str(error)` is one sentence for people: what is wrong and what to do. Pages, the API and the command line
@@ -82,6 +85,12 @@ class BadPrompt(GroundworkError):
     status = 422
 
 
+class BadEndpoint(GroundworkError):
+    """The description of another model service is refused; the sentence says what to write instead."""
+
+    status = 422
+
+
 class StorageError(GroundworkError):
     """The data folder or the database cannot do what was asked."""
 
@@ -138,6 +147,18 @@ class ContextTooLong(ModelError):
     """The prompt and the room for the answer do not fit into the context."""
 
     status = 413
+
+
+class KeyRefused(ModelError):
+    """Another model service wants a key, or another one; or the key cannot be had, or must not be sent."""
+
+    status = 502
+
+
+class AnswerBroken(ModelError):
+    """Another model service broke off, or sent something that is no answer; what it said before that is kept."""
+
+    status = 502
 
 
 class Cancelled(ModelError):

@@ -9,6 +9,7 @@ from typing import Literal
 
 from core.errors import GroundworkError
 from core.models.client import ModelClient, ServerStatus
+from core.models.endpoint import Endpoint
 from core.models.installed import Models
 
 FRESH_SECONDS = 2.0
@@ -19,11 +20,15 @@ Word = Literal["ready", "changing", "loading", "down", "missing", "error"]
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """`sentence` is for people and empty when all is well; `chat_model` is the id of the model that answers."""
+    """`sentence` is for people and empty when all is well; `chat_model` is the id of the model that answers.
+
+    `service` is the host of the service that answers in the place of this machine, or empty.
+    """
 
     word: Word
     sentence: str = ""
     chat_model: str = ""
+    service: str = ""
 
     @property
     def answers(self) -> bool:
@@ -78,7 +83,22 @@ class HealthWatch:
             titles = " and ".join(model.title for model in missing)
             verb = "is" if len(missing) == 1 else "are"
             return Health("missing", f"{titles} {verb} not downloaded yet.", status.chat.id)
+        if endpoint := self.models.endpoint():
+            return _beside_service(status, endpoint)
         return _health(status)
+
+
+def _beside_service(status: ServerStatus, endpoint: Endpoint) -> Health:
+    """While a service answers, this machine has only to find the passages. The service itself is asked by questions."""
+    embedder, names = status.embedder, {"chat_model": endpoint.model, "service": endpoint.host}
+    if status.status == "down":
+        return Health("down", "The search of your documents is starting. Questions can be asked in a moment.", **names)
+    if embedder.status == "error":
+        return Health("error", embedder.error or f"The model {embedder.id} cannot be loaded.", **names)
+    if embedder.status == "loading":
+        sentence = "The search of your documents is being loaded. Questions can be asked in a moment."
+        return Health("loading", sentence, **names)
+    return Health("ready", **names)
 
 
 def _health(status: ServerStatus) -> Health:

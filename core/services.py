@@ -29,9 +29,12 @@ from core.feedback import FeedbackBook
 from core.health import HealthWatch
 from core.jobs import Jobs
 from core.library import Library
+from core.models.active import ActiveEngine
 from core.models.catalog import find
 from core.models.client import ModelClient
+from core.models.endpoints import Endpoints
 from core.models.installed import Models
+from core.models.secrets import KeyVault
 from core.processes import ChildProcess
 from core.prompts import Prompts
 from core.retrieval.dense import DenseIndex
@@ -68,6 +71,7 @@ class Services:
     library: Library
     chunks: ChunkStore
     client: ModelClient
+    endpoints: Endpoints
     models: Models
     health: HealthWatch
     index: DenseIndex
@@ -112,6 +116,7 @@ class Services:
         self.turns.stop_all()
         self.namer.closing.set()
         self.models.close()
+        self.endpoints.trials.close()
         self.turns.wait_idle(DRAIN_SECONDS)
         closing = [threading.Thread(target=child.close) for child in (self.worker, self.model_server)]
         for thread in closing:
@@ -175,28 +180,33 @@ def build(settings: Settings, client: ModelClient | None = None) -> Services:
     accounts.prepare()
     documents = Documents(db, files, jobs, upload_mb=settings.upload_mb)
     chunks, client = ChunkStore(db), client or ModelClient(settings.run)
-    models = Models(settings, db, client)
+    endpoints = Endpoints(db, KeyVault(settings.key_file))
+    models = Models(settings, db, client, endpoints)
     prompts, conversations, pipelines = Prompts(db, SEEDS), Conversations(db), Pipelines(db)
     prompts.prepare(author_id=LOCAL.id)
     index = DenseIndex(chunks, settings.embedding_model, settings.index)
     options = GenerationOptions(max_tokens=settings.answer_tokens)
 
     def recipe() -> Recipe:
+        if endpoint := endpoints.active():
+            return Recipe(endpoint.model, "", settings.embedding_model, settings.passages, options, endpoint.url)
         active = models.active_id()
         return Recipe(active, find(active).sha256, settings.embedding_model, settings.passages, options)
 
-    chain = cache(lambda: _chain(settings, db, chunks, index, client))
+    chain = cache(lambda: _chain(settings, db, chunks, index, client, ActiveEngine(client, endpoints)))
     namer = Namer(conversations, prompts, lambda: chain().model)
     records = TurnRecords(db, prompts, pipelines, recipe)
     turns = Turns(chain, conversations, records, namer.name)
     return Services(
-        settings, db, accounts, files, jobs, documents, Library(db, documents), chunks, client, models,
+        settings, db, accounts, files, jobs, documents, Library(db, documents), chunks, client, endpoints, models,
         HealthWatch(models, client), index, chain, prompts, conversations, turns, Answers(db), namer,
         FeedbackBook(db), Samples(documents, SAMPLES),
     )  # fmt: skip
 
 
-def _chain(settings: Settings, db: Database, chunks: ChunkStore, index: DenseIndex, client: ModelClient) -> AnswerChain:
+def _chain(
+    settings: Settings, db: Database, chunks: ChunkStore, index: DenseIndex, client: ModelClient, engine: ActiveEngine
+) -> AnswerChain:
     """LangChain takes a second to import: the first question pays for it, or the time when nobody asks, but no page."""
     from core.chat.chain import AnswerChain
     from core.models.chat_model import EngineChatModel
@@ -206,7 +216,7 @@ def _chain(settings: Settings, db: Database, chunks: ChunkStore, index: DenseInd
     retriever = HybridRetriever(
         store=chunks, dense=index, keyword=keyword, embedder=client, scope=scope, k=settings.passages
     )
-    return AnswerChain(retriever, EngineChatModel(client=client), client)
+    return AnswerChain(retriever, EngineChatModel(client=engine), engine)
 
 
 _services: Services | None = None

@@ -81,6 +81,11 @@ class Settings(BaseSettings):
         return self.data / "files"
 
     @cached_property
+    def key_file(self) -> Path:
+        """What the keys of other services are encrypted with; not in the database on purpose."""
+        return self.data / "keys.secret"
+
+    @cached_property
     def index(self) -> Path:
         return self.data / "index"
 

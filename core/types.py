@@ -290,10 +290,11 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The turn ended with an error; the sentence is for the person."""
+    """The turn ended with an error; the sentence is for the person. `retry_after`: seconds, when something is busy."""
 
     message: str
     code: str
+    retry_after: float | None = None
 
 
 Event = Waiting | Condensed | Searching | Retrieved | Reading | Token | Cited | Done | Failed

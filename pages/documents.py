@@ -17,5 +17,5 @@ def draw(user: User) -> None:
     document_details.draw_open(homes, user)
 
 
-with frame.page("Documents", "Answers come from these files. They stay on this machine.") as user:
+with frame.page("Documents", "Answers come from these files. They are kept and searched on this machine.") as user:
     draw(user)

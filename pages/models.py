@@ -1,11 +1,13 @@
-"""Models: which are here, which one answers, and getting others."""
+"""Models: which are here, which one answers, getting others, and services elsewhere that may answer instead."""
 
-from pages.ui import frame, model_cards, state
+from pages.ui import endpoint_cards, frame, model_cards, state
 
-with frame.page("Models", "They run on this machine. Each one is checked byte by byte before it is used."):
+with frame.page("Models", "Each model of this machine is checked byte by byte before it is used."):
     services = state.services()
-    health = services.health.current()
-    views = services.models.list_models()
-    model_cards.summary(health, views)
+    health, active = services.health.current(), services.endpoints.active()
+    views, endpoints = services.models.list_models(), services.endpoints.list_endpoints()
+    model_cards.summary(health, views, active)
     model_cards.cards(views, health)
+    endpoint_cards.section(endpoints, active)
     model_cards.draw_open(views)
+    endpoint_cards.draw_open(endpoints, active)

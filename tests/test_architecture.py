@@ -34,6 +34,7 @@ OWNERS = {
     "docx": {"ingest/loaders/office.py"},
     "langchain_community": {"ingest/loaders/community.py"},
     "openai": {"core/models/client.py"},
+    "cryptography": {"core/models/secrets.py"},
     "pysqlite3": {"core/storage/db.py"},
     "streamlit": {"app.py", "pages"},
     "tokenizers": {"ingest"},
@@ -106,7 +107,7 @@ def test_pages_know_no_database_and_no_models() -> None:
 def test_importing_the_services_loads_no_heavy_library() -> None:
     code = (
         "import sys, core.services; "
-        "print([m for m in ('torch', 'llama_cpp', 'sentence_transformers', 'transformers', 'streamlit', 'pandas', 'langchain_core', 'openai', 'alembic') if m in sys.modules])"
+        "print([m for m in ('torch', 'llama_cpp', 'sentence_transformers', 'transformers', 'streamlit', 'pandas', 'langchain_core', 'openai', 'alembic', 'cryptography') if m in sys.modules])"
     )
     shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, StreamingResponse
 
 from core import services
 from core.chat.turns import LiveTurn
-from core.errors import BadQuestion, GroundworkError, from_code
+from core.errors import BadQuestion, GroundworkError, ModelBusy, from_code
 from core.types import ChatMessage, Citation, Cited, Done, Event, Failed, Passage, Retrieved, Scope, Token, Usage
 
 MODEL = "groundwork"
@@ -134,7 +134,7 @@ def _chunk(event: Event) -> dict[str, Any] | None:
             return {"choices": [_choice({}, "stop")], **extra}
         case Done(usage):
             return {"choices": [], "usage": _usage(usage)}
-        case Failed(message, code):
+        case Failed(message, code, _):
             return {"error": {"code": code, "type": code, "message": message}}
         case _:
             return None
@@ -143,7 +143,7 @@ def _chunk(event: Event) -> dict[str, Any] | None:
 def _completion(turn: LiveTurn) -> dict[str, Any]:
     found: dict[type, Any] = {type(event): event for event in turn.events}
     if failed := found.get(Failed):
-        raise from_code(failed.code, failed.message)
+        raise _error(failed)
     if Cited not in found:
         raise GroundworkError("The answer was stopped.")
     cited, retrieved, done = found[Cited], found[Retrieved], found[Done]
@@ -154,6 +154,13 @@ def _completion(turn: LiveTurn) -> dict[str, Any]:
         "citations": [_citation(citation) for citation in cited.citations],
         "passages": [_passage(number, passage) for number, passage in enumerate(retrieved.passages, 1)],
     }
+
+
+def _error(failed: Failed) -> GroundworkError:
+    error = from_code(failed.code, failed.message)
+    if isinstance(error, ModelBusy) and failed.retry_after is not None:
+        error.retry_after = failed.retry_after
+    return error
 
 
 def _identity(kind: str, turn: LiveTurn) -> dict[str, Any]:

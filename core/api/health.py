@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse
@@ -28,12 +30,17 @@ async def metrics(_: Request) -> PlainTextResponse:
 
 
 async def readyz(_: Request) -> JSONResponse:
-    """503 with the reason while the model or the embedder is not there."""
-    server = await anyio.to_thread.run_sync(services.get().client.status)
-    ready = server.chat.status == "ok" and server.embedder.status == "ok"
-    body = {
-        "status": "ok" if ready else server.status,
-        "chat": {"id": server.chat.id, "status": server.chat.status, "error": server.chat.error},
-        "embedder": {"id": server.embedder.id, "status": server.embedder.status, "error": server.embedder.error},
-    }
+    """503 with the reason while what answers, or the embedder, is not there. Other services are not asked for it."""
+    ready, body = await anyio.to_thread.run_sync(_readiness)
     return JSONResponse(body, 200 if ready else 503)
+
+
+def _readiness() -> tuple[bool, dict[str, Any]]:
+    live = services.get()
+    server, endpoint = live.client.status(), live.endpoints.active()
+    chat = {"id": server.chat.id, "status": server.chat.status, "error": server.chat.error}
+    if endpoint is not None:
+        chat = {"id": endpoint.model, "status": "ok", "error": "", "service": endpoint.host}
+    ready = chat["status"] == server.embedder.status == "ok"
+    embedder = {"id": server.embedder.id, "status": server.embedder.status, "error": server.embedder.error}
+    return ready, {"status": "ok" if ready else server.status, "chat": chat, "embedder": embedder}

@@ -29,8 +29,9 @@ class Pipelines:
         embedder: str,
         retrieval: dict[str, Any],
         sampling: dict[str, Any],
+        endpoint: str = "",
     ) -> str:
-        """The id of this configuration; it is stored when it is new."""
+        """The id of this configuration; it is stored when it is new. `endpoint` is the address of another service."""
         config = {
             "prompt_version_id": prompt_version_id,
             "model": model,
@@ -40,6 +41,8 @@ class Pipelines:
             "sampling": sampling,
             "code_version": VERSION,
         }
+        if endpoint:  # the hash of all others stays what it was
+            config["endpoint"] = endpoint
         digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
         if digest not in self._known:
             with self.db.write() as session:

@@ -37,13 +37,17 @@ class TurnResult:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The settings of today's answers, apart from the prompt: they make up the pipeline."""
+    """The settings of today's answers, apart from the prompt: they make up the pipeline.
+
+    `endpoint` is the address of the service that answers; its models have no hash that we could know.
+    """
 
     model: str
     model_sha256: str
     embedder: str
     passages: int
     options: GenerationOptions
+    endpoint: str = ""
 
 
 class TurnRecords:
@@ -90,6 +94,7 @@ class TurnRecords:
             embedder=recipe.embedder,
             retrieval={"passages": recipe.passages, "fusion": FUSION, "condense_version": condense.version},
             sampling=asdict(recipe.options),
+            endpoint=recipe.endpoint,
         )
         with self.db.write() as session:
             row = session.get_one(MessageRow, message_id)

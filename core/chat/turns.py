@@ -247,7 +247,8 @@ class Turns:
                 return TurnResult(MessageState.interrupted, turn.text, CLOSED)
             return TurnResult(MessageState.stopped, turn.text, STOPPED)
         except GroundworkError as problem:
-            turn.append(Failed(str(problem), problem.code))
+            later = problem.retry_after if isinstance(problem, ModelBusy) else None
+            turn.append(Failed(str(problem), problem.code, later))
             return TurnResult(MessageState.failed, turn.text, str(problem))
         except Exception:  # the edge of a background job: the page shows the mark, the log has the rest
             mark = uuid4().hex[:8]

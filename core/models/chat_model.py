@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models.chat_models import BaseChatModel
@@ -13,11 +13,21 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Huma
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import ConfigDict
 
-from core.models.client import ModelClient
 from core.types import ChatMessage, GenerationChunk, GenerationOptions
 
 ROLES: dict[str, type[BaseMessage]] = {"system": SystemMessage, "user": HumanMessage, "assistant": AIMessage}
 NAMES = {"human": "user", "ai": "assistant"}
+
+
+@runtime_checkable
+class ChatEngine(Protocol):
+    """What answers: the model server's client, that of another service, or whichever of them is chosen."""
+
+    def chat(
+        self, messages: Sequence[ChatMessage], options: GenerationOptions, cancel: threading.Event
+    ) -> Iterator[GenerationChunk]: ...
+
+    def count(self, contents: Sequence[str]) -> list[int]: ...
 
 
 class StepChunk(AIMessageChunk):
@@ -27,11 +37,11 @@ class StepChunk(AIMessageChunk):
 
 
 class EngineChatModel(BaseChatModel):
-    """Streams from the model server. News about waiting and reading come as chunks without text."""
+    """Streams from an engine. News about waiting and reading come as chunks without text."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
-    client: ModelClient
+    client: ChatEngine
     options: GenerationOptions = GenerationOptions()
 
     @property

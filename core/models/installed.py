@@ -8,9 +8,14 @@ import time
 from dataclasses import dataclass, field
 from functools import partial
 
+from sqlalchemy import delete
+
 from core.errors import Cancelled, Conflict, GroundworkError, NotFound
 from core.models.catalog import CatalogModel, find, installed_path, is_installed, load_catalog
 from core.models.client import ModelClient
+from core.models.endpoint import Endpoint
+from core.models.endpoints import ACTIVE as ACTIVE_ENDPOINT
+from core.models.endpoints import Endpoints
 from core.models.fetch import Progress, fetch, remove
 from core.settings import Settings
 from core.storage.db import Database
@@ -56,46 +61,61 @@ class ModelView:
     installed: bool
     active: bool
     download: Download | None
+    standing_by: bool = False  # it is active, but another service answers in its place
 
 
 class Models:
     """Installing, removing and choosing models."""
 
-    def __init__(self, settings: Settings, db: Database, client: ModelClient) -> None:
+    def __init__(self, settings: Settings, db: Database, client: ModelClient, endpoints: Endpoints) -> None:
         self.settings = settings
         self.db = db
         self.client = client
+        self.endpoints = endpoints
         self._downloads: dict[str, Download] = {}
         self._lock = threading.Lock()
 
     def active_id(self) -> str:
-        """The chat model that was chosen last; at first the one of the settings."""
+        """The chat model of this machine that was chosen last; at first the one of the settings."""
         with self.db.read() as session:
             row = session.get(PreferenceRow, ACTIVE)
             return row.value if row else self.settings.chat_model
 
+    def endpoint(self) -> Endpoint | None:
+        """The service that answers in the place of the chat model of this machine."""
+        return self.endpoints.active()
+
     def list_models(self) -> list[ModelView]:
-        active = {self.active_id(), self.settings.embedding_model}
+        active, elsewhere = {self.active_id(), self.settings.embedding_model}, self.endpoint() is not None
         return [
             ModelView(
-                model, is_installed(model, self.settings.model_store), model.id in active, self._downloads.get(model.id)
+                model,
+                is_installed(model, self.settings.model_store),
+                model.id in active,
+                self._downloads.get(model.id),
+                standing_by=elsewhere and model.role == "chat" and model.id in active,
             )
             for model in load_catalog().values()
         ]
 
     def missing(self) -> list[CatalogModel]:
         """The models that must be there before a question can be answered, and are not."""
-        wanted = [find(self.active_id()), find(self.settings.embedding_model)]
+        chat = [find(self.active_id())] if self.endpoint() is None else []
+        wanted = [*chat, find(self.settings.embedding_model)]
         return [model for model in wanted if not is_installed(model, self.settings.model_store)]
 
     def activate(self, model_id: str) -> None:
-        """Answer with this model from now on. Raises NotFound, ModelMissing, ModelUnavailable."""
+        """Answer with this model, and no other service, from now on.
+
+        Raises NotFound, ModelMissing, ModelUnavailable.
+        """
         model = find(model_id)
         if model.role != "chat":
             raise NotFound(f"{model.title} is not a chat model.")
         installed_path(model, self.settings.model_store)
         with self.db.write() as session:
             session.merge(PreferenceRow(name=ACTIVE, value=model.id))
+            session.execute(delete(PreferenceRow).where(PreferenceRow.name == ACTIVE_ENDPOINT))
         if self.client.status().status != "down":  # else it is loaded at the next start of the server
             self.client.load(model.id)
 

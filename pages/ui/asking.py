@@ -10,6 +10,7 @@ from core.guard import LONGEST_QUESTION
 from core.types import User
 from pages.ui import scope, state
 from pages.ui.frame import NOTICE, attempt
+from pages.ui.markdown import words
 
 KEY = "question"
 
@@ -20,7 +21,11 @@ def field(info: ConversationInfo | None, user: User, *, busy: bool) -> None:
         left, right = st.columns([2, 3], vertical_alignment="center")
         with left:
             scope.selector(info, user, busy=busy)
+        service = state.services().endpoints.active()
         right.caption(NOTICE, text_alignment="right")
+        if service is not None:
+            icon = ":material/cloud_upload:" if service.is_elsewhere else ":material/computer:"
+            st.caption(f"{icon} {words(service.destination)}")
         st.chat_input(
             "Wait for the answer, or stop it" if busy else "Ask about your documents",
             key=KEY,

@@ -164,8 +164,9 @@ def _times(message: MessageView, user: User) -> None:
     except NotFound:  # the process ended before the record was written
         return
     said = [f"{STEPS.get(name, name)} {duration(seconds)}" for name, seconds in steps.seconds.items()]
-    tokens = f"{steps.prompt_tokens:,} tokens read, {steps.completion_tokens:,} written"
-    st.caption(" · ".join([*said, tokens]))
+    if steps.prompt_tokens or steps.completion_tokens:  # some services do not count
+        said.append(f"{steps.prompt_tokens:,} tokens read, {steps.completion_tokens:,} written")
+    st.caption(" · ".join(said))
 
 
 @attempt

@@ -8,11 +8,12 @@ import streamlit as st
 
 from core.health import Health
 from core.models.catalog import CatalogModel
+from core.models.endpoint import Endpoint
 from core.models.installed import Download, ModelView
 from pages.ui import state, status
 from pages.ui.figures import count, duration, size
 from pages.ui.frame import attempt, errors, say
-from pages.ui.markdown import plain
+from pages.ui.markdown import plain, words
 
 TICK_SECONDS = 1.0
 ROLES = {
@@ -58,7 +59,9 @@ def _card(view: ModelView, health: Health) -> None:
 
 
 def _badges(view: ModelView, health: Health) -> None:
-    if view.active:
+    if view.standing_by:
+        st.badge("Standing by", icon=":material/pause_circle:", color="gray")
+    elif view.active:
         answering = health.chat_model == view.model.id or view.model.role != "chat"
         if view.installed and health.passing and not answering:
             st.badge("Being loaded", icon=":material/hourglass_top:", color="blue")
@@ -98,7 +101,7 @@ def _actions(view: ModelView) -> None:
                 on_click=_fetch,
                 args=(model.id,),
             )
-        if view.installed and not view.active and model.role == "chat":
+        if view.installed and model.role == "chat" and (view.standing_by or not view.active):
             st.button(
                 "Use this model", key=f"use-{model.id}", icon=":material/swap_horiz:", on_click=_use, args=(model,)
             )
@@ -169,13 +172,18 @@ def _remove(model: CatalogModel) -> None:
     st.rerun()
 
 
-def summary(health: Health, views: list[ModelView]) -> None:
-    """One line on how the model server is."""
+def summary(health: Health, views: list[ModelView], service: Endpoint | None) -> None:
+    """One line on how the model server is, and one on where text goes when another service answers."""
     installed = sum(view.installed for view in views)
-    if health.word == "ready":
+    if health.word == "ready" and health.service:
+        answering = f"{plain(health.chat_model)} at {words(health.service)} answers."
+        st.success(f"Questions can be asked: {answering}", icon=":material/check_circle:")
+    elif health.word == "ready":
         st.success(f"The model is ready: {plain(health.chat_model)} answers.", icon=":material/check_circle:")
     elif health.passing:
         status.model()
     else:
         st.warning(plain(health.sentence), icon=":material/warning:")
+    if service is not None:
+        status.destination(service)
     st.caption(f"{count(installed, 'model')} of {len(views)} installed.")

@@ -9,6 +9,7 @@ import streamlit as st
 
 from core import services as composition
 from core.chat.turns import LiveTurn
+from core.models.remote.offer import OfferedModel
 from core.services import Services
 
 Kind = TypeVar("Kind")
@@ -71,9 +72,13 @@ class PromptsState:
 
 @dataclass
 class ModelsState:
-    """The models page."""
+    """The models page. `editing` is the service whose form is open, empty for a new one."""
 
     removing: str | None = None
+    editing: str | None = None
+    forgetting: str | None = None  # a service, until its removal is confirmed
+    offered: tuple[OfferedModel, ...] = ()  # what the service of the form lists
+    problem: str = ""  # what was wrong with the form at the last attempt to save it
 
 
 @dataclass

@@ -5,9 +5,10 @@ from __future__ import annotations
 import streamlit as st
 
 from core.health import Health
+from core.models.endpoint import Endpoint
 from pages.ui import state
 from pages.ui.frame import errors
-from pages.ui.markdown import plain
+from pages.ui.markdown import plain, words
 
 LOOK_SECONDS = 2.0
 
@@ -19,6 +20,12 @@ def model() -> None:
         st.fragment(_passing, run_every=LOOK_SECONDS)()
     elif not health.answers:
         _show(health)
+
+
+def destination(service: Endpoint) -> None:
+    """Where the text of a question goes while another service answers."""
+    icon = ":material/cloud_upload:" if service.is_elsewhere else ":material/computer:"
+    st.info(words(service.destination), icon=icon)
 
 
 def _passing() -> None:

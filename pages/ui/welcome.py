@@ -35,11 +35,18 @@ def _first_visit(user: User) -> None:
     st.title("Ask your own documents", anchor=False)
     st.markdown(
         "Groundwork answers questions from your documents and shows for each claim the page and the words it rests on. "
-        "Everything stays on this machine."
+        f"{_stays()}"
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         load_button(user)
         st.page_link("documents.py", label="Add your own documents", icon=":material/upload_file:")
+
+
+def _stays() -> str:
+    service = state.services().endpoints.active()
+    if service is not None and service.is_elsewhere:
+        return "Your documents are kept and searched on this machine."
+    return "Everything stays on this machine."
 
 
 def load_button(user: User) -> None:

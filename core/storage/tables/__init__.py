@@ -21,6 +21,7 @@ from core.storage.tables.documents import (
     UserRow,
     VectorRow,
 )
+from core.storage.tables.endpoints import EndpointRow
 from core.storage.tables.prompts import (
     PipelineRow,
     PromptRow,
@@ -37,6 +38,7 @@ __all__ = [
     "ConversationRow",
     "DocumentRow",
     "DocumentTextRow",
+    "EndpointRow",
     "FeedbackRow",
     "IndexStateRow",
     "JobRow",

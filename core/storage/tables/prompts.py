@@ -50,7 +50,10 @@ class PublicationRow(Base):
 
 
 class PipelineRow(Base):
-    """Prompt version + model + settings of retrieval and sampling: what an answer is attributed to."""
+    """Prompt version + model + settings of retrieval and sampling: what an answer is attributed to.
+
+    A model of this machine is known by its hash; one of another service by the address that was asked, `endpoint`.
+    """
 
     __tablename__ = "pipelines"
 
@@ -59,6 +62,7 @@ class PipelineRow(Base):
     prompt_version_id: Mapped[str] = mapped_column(ForeignKey("prompt_versions.id"))
     model: Mapped[str] = mapped_column(String(200))
     model_sha256: Mapped[str] = mapped_column(String(64), default="")
+    endpoint: Mapped[str] = mapped_column(String(500), default="")
     embedder: Mapped[str] = mapped_column(String(200))
     retrieval: Mapped[dict[str, Any]] = mapped_column(default=dict)
     sampling: Mapped[dict[str, Any]] = mapped_column(default=dict)
