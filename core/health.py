@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from core.errors import GroundworkError
-from core.models.client import ModelClient, ServerStatus
+from core.models.client import ModelClient
 from core.models.endpoint import Endpoint
 from core.models.installed import Models
+from core.models.status import ServerStatus
 
 FRESH_SECONDS = 2.0
 FIRST_LOOK = 0.25  # seconds that the first question waits for the first look

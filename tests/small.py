@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import Cancelled, ContextTooLong
-from core.models.client import ModelClient, ModelStatus, ServerStatus
+from core.models.client import ModelClient
+from core.models.status import ModelStatus, ServerStatus
 from core.types import ChatMessage, GenerationChunk, GenerationOptions, Usage
 
 DIMENSION = 384

@@ -8,7 +8,7 @@ import pytest
 from core.errors import StorageError
 from core.health import Health, HealthWatch
 from core.models.catalog import find
-from core.models.client import ModelStatus, ServerStatus
+from core.models.status import ModelStatus, ServerStatus
 from core.services import Services
 from tests.small import SmallClient
 

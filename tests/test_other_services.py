@@ -19,9 +19,9 @@ from core.chat.turns import LiveTurn
 from core.cli import wait_until_ready
 from core.errors import AnswerBroken, ModelUnavailable
 from core.health import HealthWatch
-from core.models.client import ModelStatus, ServerStatus
 from core.models.endpoint import Draft, Endpoint
 from core.models.remote.attempt import Patience
+from core.models.status import ModelStatus, ServerStatus
 from core.services import Services
 from core.storage.tables import MessageRow, PipelineRow
 from core.types import Failed, MessageState, Retrieved, Scope

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,9 @@ import httpx2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import Cancelled, ModelBusy, ModelError, ModelUnavailable, from_code
+from core.errors import Cancelled, ModelUnavailable
+from core.models.connection import GONE, from_body, hang_up, raise_for, reached
+from core.models.status import DOWN, ServerStatus, server_status
 from core.types import ChatMessage, GenerationChunk, GenerationOptions, Usage
 
 if TYPE_CHECKING:  # it takes half a second to import: `prepare` and the first question do, the first page does not
@@ -26,7 +27,6 @@ CONNECT_SECONDS = 3.0
 # The server sends something at least while it reads the prompt; a silence this long means that it hangs.
 SILENCE_SECONDS = 600.0
 STARTING = "The model is still starting. Try again in a few seconds."
-GONE = "The model server stopped or is restarting. Try again in a few seconds."
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,39 +42,6 @@ class Address:
         return f"http://127.0.0.1:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class ModelStatus:
-    """`status` is ok, loading or error; `error` is a sentence for people; `loading` is the model to come.
-
-    `share` is how much of the file that is being loaded is read. The model's process was started again `restarts`
-    times, last at `ended_at` (seconds since 1970) because of `ended`, a few words for people.
-    """
-
-    id: str
-    status: str
-    error: str = ""
-    loading: str = ""
-    share: float = 0.0
-    restarts: int = 0
-    ended: str = ""
-    ended_at: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class ServerStatus:
-    """How the model server is; status `down` when it cannot be reached."""
-
-    status: str
-    chat: ModelStatus
-    embedder: ModelStatus
-    waiting: int = 0
-    running: int = 0
-    pid: int = 0
-
-
-DOWN = ServerStatus("down", ModelStatus("", "down"), ModelStatus("", "down"))
-
-
 class ModelClient:
     """Finds the model server through `<data>/run/model-server.json`, again after every restart. Thread-safe."""
 
@@ -86,9 +53,17 @@ class ModelClient:
         self._openai: openai.OpenAI | None = None
 
     def chat(
-        self, messages: Sequence[ChatMessage], options: GenerationOptions, cancel: threading.Event
+        self,
+        messages: Sequence[ChatMessage],
+        options: GenerationOptions,
+        cancel: threading.Event,
+        *,
+        model: str = "",
     ) -> Iterator[GenerationChunk]:
-        """Stream an answer. Raises Cancelled once `cancel` is set, also while the prompt is being read."""
+        """Stream an answer. Raises Cancelled once `cancel` is set, also while the prompt is being read.
+
+        `model` is the active one unless it names a guest.
+        """
         extra = {
             "return_progress": True,
             "priority": options.priority,
@@ -96,7 +71,7 @@ class ModelClient:
         }
         with _asked(cancel):
             stream = self._api().chat.completions.create(  # type: ignore[call-overload]
-                model="",
+                model=model,
                 messages=[{"role": message.role, "content": message.content} for message in messages],
                 max_tokens=options.max_tokens,
                 temperature=options.temperature,
@@ -107,7 +82,7 @@ class ModelClient:
                 stream_options={"include_usage": True},
                 extra_body=extra,
             )
-            with stream, _hang_up(stream.response, cancel):
+            with stream, hang_up(stream.response, cancel):
                 for chunk in stream:
                     if cancel.is_set():
                         raise Cancelled("Stopped.")
@@ -129,15 +104,44 @@ class ModelClient:
         body = {"messages": [{"role": m.role, "content": m.content} for m in messages]}
         return int(self._post("/tokenize", body)["count"])
 
+    def work(self, path: str, body: dict[str, Any], cancel: threading.Event) -> Iterator[dict[str, Any]]:
+        """Have the server do something that takes minutes; yields what it says on the way, at last the `result`.
+
+        Raises Cancelled once `cancel` is set, which ends the work, and what the server could not do.
+        """
+        with reached(), self._connected().stream("POST", path, json=body) as reply:
+            if reply.is_error:
+                reply.read()
+            raise_for(reply)
+            with hang_up(reply, cancel):
+                try:
+                    for line in reply.iter_lines():
+                        if cancel.is_set():
+                            break
+                        if line.startswith("data: "):
+                            message = json.loads(line.removeprefix("data: "))
+                            if "error" in message:
+                                raise from_body(message, None)
+                            yield message
+                except httpx2.TransportError:
+                    if not cancel.is_set():
+                        raise
+        if cancel.is_set():
+            raise Cancelled("Stopped.")
+
+    def invite(self, model_id: str) -> None:
+        """Have a second chat model loaded beside the active one; it is asked with `model`. Takes seconds."""
+        self._post("/models/guest", {"id": model_id})
+
     def load(self, model_id: str) -> None:
         """Ask the server to change its chat model; `status` tells when it is done."""
         self._post("/models/load", {"id": model_id})
 
     def context_tokens(self) -> int:
         """Tokens that one prompt and its answer may have together."""
-        with _reached():
+        with reached():
             reply = self._connected().get("/v1/models")
-            _raise_for(reply)
+            raise_for(reply)
             return next((int(m["context_length"]) for m in reply.json()["data"] if m["role"] == "chat"), 0)
 
     def status(self) -> ServerStatus:
@@ -146,21 +150,13 @@ class ModelClient:
             body = self._connected().get("/healthz", timeout=CONNECT_SECONDS).json()
         except (httpx2.HTTPError, ModelUnavailable, ValueError):
             return DOWN
-        chat, embedder, queue = body["chat"], body["embedder"], body["queue"]
-        return ServerStatus(
-            body["status"],
-            _model_status(chat),
-            _model_status(embedder),
-            queue["waiting"],
-            queue["running"],
-            body["pid"],
-        )
+        return server_status(body)
 
     def metrics(self) -> str:
         """The model server's figures in Prometheus' text format. Raises ModelUnavailable."""
-        with _reached():
+        with reached():
             reply = self._connected().get("/metrics", timeout=CONNECT_SECONDS)
-            _raise_for(reply)
+            raise_for(reply)
             return str(reply.text)
 
     def recent(self) -> list[dict[str, Any]]:
@@ -183,9 +179,9 @@ class ModelClient:
             self._http = self._openai = self._address = None
 
     def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        with _reached():
+        with reached():
             reply = self._connected().post(path, json=body)
-            _raise_for(reply)
+            raise_for(reply)
             return dict(reply.json())
 
     def _connected(self) -> httpx2.Client:
@@ -221,20 +217,6 @@ class ModelClient:
             raise ModelUnavailable(STARTING) from error
 
 
-def _model_status(body: dict[str, Any]) -> ModelStatus:
-    known = {field.name for field in fields(ModelStatus)}
-    return ModelStatus(**{name: value for name, value in body.items() if name in known and value is not None})
-
-
-@contextmanager
-def _reached() -> Iterator[None]:
-    """Our own error for a server that cannot be reached, or is lost on the way."""
-    try:
-        yield
-    except httpx2.TransportError as error:
-        raise ModelUnavailable(GONE) from error
-
-
 @contextmanager
 def _asked(cancel: threading.Event | None = None) -> Iterator[None]:
     """Our own errors for everything that the protocol, the library and the network can say."""
@@ -243,55 +225,13 @@ def _asked(cancel: threading.Event | None = None) -> Iterator[None]:
     try:
         yield
     except openai.APIStatusError as error:
-        raise _from_body(error.body, error.response.headers.get("retry-after")) from error
+        raise from_body(error.body, error.response.headers.get("retry-after")) from error
     except (openai.APIConnectionError, httpx2.TransportError) as error:
         if cancel is not None and cancel.is_set():
             raise Cancelled("Stopped.") from error
         raise ModelUnavailable(GONE) from error
     except openai.APIError as error:
-        raise _from_body(error.body, None) from error
-
-
-def _raise_for(reply: httpx2.Response) -> None:
-    if reply.is_error:
-        try:
-            body = reply.json()
-        except ValueError:
-            body = None
-        raise _from_body(body, reply.headers.get("retry-after"))
-
-
-def _from_body(body: object, retry_after: str | None) -> ModelError:
-    detail = body.get("error", body) if isinstance(body, dict) else {}
-    detail = detail if isinstance(detail, dict) else {}
-    message = str(detail.get("message") or "The model server answered with an error that it did not explain.")
-    error = from_code(str(detail.get("code")), message)
-    if isinstance(error, ModelBusy) and retry_after:
-        error.retry_after = float(retry_after)
-    return error if isinstance(error, ModelError) else ModelError(message)
-
-
-@contextmanager
-def _hang_up(response: httpx2.Response, cancel: threading.Event) -> Iterator[None]:
-    """Shut the connection down as soon as `cancel` is set: closing it from here would not wake the reader."""
-    finished = threading.Event()
-
-    def watch() -> None:
-        while not finished.is_set():
-            if cancel.wait(0.05):
-                connection = response.extensions["network_stream"].get_extra_info("socket")
-                try:
-                    connection.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    return  # the answer ended at the same moment
-                return
-
-    watcher = threading.Thread(target=watch, name="cancel-watch", daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        finished.set()
+        raise from_body(error.body, None) from error
 
 
 def _generation_chunk(chunk: ChatCompletionChunk) -> GenerationChunk:

@@ -290,8 +290,7 @@ class Engine:
             generation.announce(position, seconds)
 
     def _waits(self) -> list[float]:
-        process = self.chat
-        if process is None:
+        if (process := self.chat) is None:
             return [0.0] * len(self._line)
 
         def seconds(generation: Generation) -> float:

