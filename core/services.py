@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from core.accounts import LOCAL, Accounts
 from core.chat.answers import Answers
+from core.chat.comparisons import Comparisons
 from core.chat.conversations import Conversations
 from core.chat.naming import Namer
 from core.chat.pipelines import Pipelines
@@ -29,12 +30,13 @@ from core.feedback import FeedbackBook
 from core.health import HealthWatch
 from core.jobs import Jobs
 from core.library import Library
-from core.models.active import ActiveEngine
-from core.models.catalog import find
+from core.models.active import ActiveEngine, GuestEngine
 from core.models.client import ModelClient
 from core.models.endpoints import Endpoints
 from core.models.installed import Models
+from core.models.local import find_model
 from core.models.secrets import KeyVault
+from core.models.workbench import Workbench
 from core.processes import ChildProcess
 from core.prompts import Prompts
 from core.retrieval.dense import DenseIndex
@@ -73,6 +75,8 @@ class Services:
     client: ModelClient
     endpoints: Endpoints
     models: Models
+    workbench: Workbench
+    comparisons: Comparisons
     health: HealthWatch
     index: DenseIndex
     chain: Callable[[], AnswerChain]
@@ -116,6 +120,8 @@ class Services:
         self.turns.stop_all()
         self.namer.closing.set()
         self.models.close()
+        self.workbench.close()
+        self.comparisons.stop()
         self.endpoints.trials.close()
         self.turns.wait_idle(DRAIN_SECONDS)
         closing = [threading.Thread(target=child.close) for child in (self.worker, self.model_server)]
@@ -191,15 +197,25 @@ def build(settings: Settings, client: ModelClient | None = None) -> Services:
         if endpoint := endpoints.active():
             return Recipe(endpoint.model, "", settings.embedding_model, settings.passages, options, endpoint.url)
         active = models.active_id()
-        return Recipe(active, find(active).sha256, settings.embedding_model, settings.passages, options)
+        return Recipe(
+            active,
+            find_model(active, settings.model_store).sha256,
+            settings.embedding_model,
+            settings.passages,
+            options,
+        )
 
     chain = cache(lambda: _chain(settings, db, chunks, index, client, ActiveEngine(client, endpoints)))
     namer = Namer(conversations, prompts, lambda: chain().model)
+    workbench = Workbench(db, client, settings.model_store)
+    comparisons = Comparisons(
+        db, prompts, recipe, lambda model_id: _guest_chain(chain(), GuestEngine(client, model_id))
+    )
     records = TurnRecords(db, prompts, pipelines, recipe)
     turns = Turns(chain, conversations, records, namer.name)
     return Services(
         settings, db, accounts, files, jobs, documents, Library(db, documents), chunks, client, endpoints, models,
-        HealthWatch(models, client), index, chain, prompts, conversations, turns, Answers(db), namer,
+        workbench, comparisons, HealthWatch(models, client), index, chain, prompts, conversations, turns, Answers(db), namer,
         FeedbackBook(db), Samples(documents, SAMPLES),
     )  # fmt: skip
 
@@ -217,6 +233,14 @@ def _chain(
         store=chunks, dense=index, keyword=keyword, embedder=client, scope=scope, k=settings.passages
     )
     return AnswerChain(retriever, EngineChatModel(client=engine), engine)
+
+
+def _guest_chain(chain: AnswerChain, engine: GuestEngine) -> AnswerChain:
+    """The same way of a question, answered by another model."""
+    from core.chat.chain import AnswerChain
+    from core.models.chat_model import EngineChatModel
+
+    return AnswerChain(chain.retriever, EngineChatModel(client=engine), engine)
 
 
 _services: Services | None = None

@@ -11,6 +11,34 @@ from core.models.endpoints import Endpoints
 from core.types import ChatMessage, GenerationChunk, GenerationOptions
 
 
+class GuestEngine:
+    """A certain chat model of this machine, which the model server loads beside the active one if need be."""
+
+    def __init__(self, local: ModelClient, model_id: str) -> None:
+        self.local = local
+        self.model_id = model_id
+
+    def chat(
+        self, messages: Sequence[ChatMessage], options: GenerationOptions, cancel: threading.Event
+    ) -> Iterator[GenerationChunk]:
+        """Stream an answer, as ActiveEngine does. Raises ModelError when the model cannot be loaded."""
+        name = "" if self.local.status().chat.id == self.model_id else self.model_id
+        if name:
+            self.local.invite(name)
+        return self.local.chat(messages, options, cancel, model=name)
+
+    def count(self, contents: Sequence[str]) -> list[int]:
+        """Tokens by an estimate on the safe side: the model may not be loaded yet."""
+        return [estimate.tokens(content) for content in contents]
+
+    def count_messages(self, messages: Sequence[ChatMessage]) -> int:
+        return estimate.prompt_tokens(messages)
+
+    def context_tokens(self) -> int:
+        """What the active model has room for; the guest is loaded with the same settings."""
+        return self.local.context_tokens()
+
+
 class ActiveEngine:
     """Looks up at every call which one it is. Embedding stays with the model server in any case."""
 

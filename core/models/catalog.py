@@ -99,8 +99,8 @@ class CatalogModel:
 
     @property
     def fetchable(self) -> bool:
-        """Whether the fetcher can get it: what has no hash is never fetched."""
-        return bool(self.files)
+        """Whether the fetcher can get it: what has no hash is never fetched, and what was made here has no source."""
+        return bool(self.files and self.sources)
 
     @property
     def max_tokens(self) -> int:

@@ -11,12 +11,13 @@ from functools import partial
 from sqlalchemy import delete
 
 from core.errors import Cancelled, Conflict, GroundworkError, NotFound
-from core.models.catalog import CatalogModel, find, installed_path, is_installed, load_catalog
+from core.models.catalog import CatalogModel, find, installed_path, is_installed
 from core.models.client import ModelClient
 from core.models.endpoint import Endpoint
 from core.models.endpoints import ACTIVE as ACTIVE_ENDPOINT
 from core.models.endpoints import Endpoints
 from core.models.fetch import Progress, fetch, remove
+from core.models.local import find_model, known_models, remove_card
 from core.settings import Settings
 from core.storage.db import Database
 from core.storage.tables import PreferenceRow
@@ -95,12 +96,12 @@ class Models:
                 self._downloads.get(model.id),
                 standing_by=elsewhere and model.role == "chat" and model.id in active,
             )
-            for model in load_catalog().values()
+            for model in known_models(self.settings.model_store).values()
         ]
 
     def missing(self) -> list[CatalogModel]:
         """The models that must be there before a question can be answered, and are not."""
-        chat = [find(self.active_id())] if self.endpoint() is None else []
+        chat = [self._find(self.active_id())] if self.endpoint() is None else []
         wanted = [*chat, find(self.settings.embedding_model)]
         return [model for model in wanted if not is_installed(model, self.settings.model_store)]
 
@@ -109,7 +110,7 @@ class Models:
 
         Raises NotFound, ModelMissing, ModelUnavailable.
         """
-        model = find(model_id)
+        model = self._find(model_id)
         if model.role != "chat":
             raise NotFound(f"{model.title} is not a chat model.")
         installed_path(model, self.settings.model_store)
@@ -121,7 +122,7 @@ class Models:
 
     def download(self, model_id: str) -> Download:
         """Start a download, or return the one that runs already."""
-        model = find(model_id)
+        model = self._find(model_id)
         with self._lock:
             running = self._downloads.get(model_id)
             if running and running.active:
@@ -134,9 +135,15 @@ class Models:
     def remove(self, model_id: str) -> None:
         """Delete a model's files. Raises Conflict for the models that are in use."""
         if model_id in (self.active_id(), self.settings.embedding_model):
-            raise Conflict(f"{find(model_id).title} is in use. Activate another model first.")
-        remove(find(model_id), self.settings.model_store)
+            raise Conflict(f"{self._find(model_id).title} is in use. Activate another model first.")
+        model = self._find(model_id)
+        remove(model, self.settings.model_store)
+        if not model.sources:
+            remove_card(model_id, self.settings.model_store)
         self._downloads.pop(model_id, None)
+
+    def _find(self, model_id: str) -> CatalogModel:
+        return find_model(model_id, self.settings.model_store)
 
     def close(self) -> None:
         """Stop the downloads; what is there already is kept for the next time."""

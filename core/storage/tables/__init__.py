@@ -22,6 +22,7 @@ from core.storage.tables.documents import (
     VectorRow,
 )
 from core.storage.tables.endpoints import EndpointRow
+from core.storage.tables.models import ComparisonRow, MeasurementRow
 from core.storage.tables.prompts import (
     PipelineRow,
     PromptRow,
@@ -35,6 +36,7 @@ __all__ = [
     "CitationRow",
     "CollectionDocumentRow",
     "CollectionRow",
+    "ComparisonRow",
     "ConversationRow",
     "DocumentRow",
     "DocumentTextRow",
@@ -42,6 +44,7 @@ __all__ = [
     "FeedbackRow",
     "IndexStateRow",
     "JobRow",
+    "MeasurementRow",
     "MessageRow",
     "PassageRow",
     "PipelineRow",
