@@ -215,8 +215,8 @@ def build(settings: Settings, client: ModelClient | None = None) -> Services:
     turns = Turns(chain, conversations, records, namer.name)
     return Services(
         settings, db, accounts, files, jobs, documents, Library(db, documents), chunks, client, endpoints, models,
-        workbench, comparisons, HealthWatch(models, client), index, chain, prompts, conversations, turns, Answers(db), namer,
-        FeedbackBook(db), Samples(documents, SAMPLES),
+        workbench, comparisons, HealthWatch(models, client), index, chain, prompts, conversations, turns, Answers(db),
+        namer, FeedbackBook(db), Samples(documents, SAMPLES),
     )  # fmt: skip
 
 

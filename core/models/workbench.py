@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,13 +84,8 @@ class Workbench:
         new_id(title, self._store)
 
         def work(task: Task) -> str:
-            model = import_model(
-                candidate,
-                self._store,
-                title=title,
-                progress=lambda share: task.told("Copying", share),
-                cancel=task.cancel,
-            )
+            copying = partial(task.told, "Copying")
+            model = import_model(candidate, self._store, title=title, progress=copying, cancel=task.cancel)
             task.made = model.id
             return f"{model.title} is imported. It can be used now."
 
@@ -165,9 +161,8 @@ class Workbench:
                     task.told(f"Writing {kind}", EXAMINED + (MADE - EXAMINED) * 0.9 * float(message["share"]))
             task.told("Checking every byte", MADE - 0.03)
             sha256, gguf = hash_of(draft), read_gguf(draft)
-            smaller = described(
-                made, gguf, title=title, sha256=sha256, size=gguf.bytes, origin=f"Made from {model.title}"
-            )
+            origin = f"Made from {model.title}"
+            smaller = described(made, gguf, title=title, sha256=sha256, size=gguf.bytes, origin=origin)
             draft.replace(self._store / smaller.file)
             write_card(smaller, self._store)
         finally:
@@ -197,7 +192,8 @@ def _sentence(figures: dict[str, Any]) -> str:
 def _difference(model: CatalogModel, before: Measurement, smaller: CatalogModel, after: Measurement) -> str:
     old, new = before.figures, after.figures
     return (
-        f"{smaller.title}: {smaller.bytes / 1e9:.2f} GB instead of {model.bytes / 1e9:.2f}, writes {new['writing']:.0f} "
-        f"instead of {old['writing']:.0f} tokens a second, {new['right']} instead of {old['right']} of "
-        f"{new['questions']} questions right, perplexity {new['perplexity']:.2f} instead of {old['perplexity']:.2f}."
+        f"{smaller.title}: {smaller.bytes / 1e9:.2f} GB instead of {model.bytes / 1e9:.2f}, writes "
+        f"{new['writing']:.0f} instead of {old['writing']:.0f} tokens a second, {new['right']} instead of "
+        f"{old['right']} of {new['questions']} questions right, "
+        f"perplexity {new['perplexity']:.2f} instead of {old['perplexity']:.2f}."
     )

@@ -47,6 +47,11 @@ def moment(at: datetime) -> str:
     return f"{here.day} {here:%b %Y, %H:%M}"
 
 
+def moment_of(seconds: float) -> str:
+    """The same for seconds since 1970."""
+    return moment(datetime.fromtimestamp(seconds, UTC))
+
+
 def _zone() -> tzinfo:
     try:
         return ZoneInfo(st.context.timezone or "UTC")

@@ -9,8 +9,10 @@ import streamlit as st
 from core.health import Health
 from core.models.catalog import CatalogModel
 from core.models.endpoint import Endpoint
+from core.models.fit import Fit, fit
 from core.models.installed import Download, ModelView
-from pages.ui import state, status
+from core.models.workbench import Measurement
+from pages.ui import model_figures, model_work, state, status
 from pages.ui.figures import count, duration, size
 from pages.ui.frame import attempt, errors, say
 from pages.ui.markdown import plain, words
@@ -32,6 +34,7 @@ PHASES = {
 
 def cards(views: list[ModelView], health: Health) -> None:
     """A card for each model, by what it is for."""
+    measured = state.services().workbench.latest()
     for role, (title, lead) in ROLES.items():
         found = [view for view in views if view.model.role == role]
         if not found:
@@ -39,10 +42,15 @@ def cards(views: list[ModelView], health: Health) -> None:
         st.subheader(title, anchor=False)
         st.caption(lead)
         for view in sorted(found, key=lambda view: (not view.active, not view.installed)):
-            _card(view, health)
+            suits = fit(view.model, [other.model for other in found], measured) if role == "chat" else None
+            _card(view, health, suits, measured.get(view.model.id))
+        if role == "chat":
+            st.button(
+                "Import a model file", key="import", icon=":material/upload_file:", on_click=model_work.open_import
+            )
 
 
-def _card(view: ModelView, health: Health) -> None:
+def _card(view: ModelView, health: Health, suits: Fit | None, newest: Measurement | None) -> None:
     model = view.model
     with st.container(border=True, key=f"model-{model.id}"):
         with st.container(horizontal=True, gap="small", vertical_alignment="center"):
@@ -50,12 +58,16 @@ def _card(view: ModelView, health: Health) -> None:
             _badges(view, health)
         st.markdown(plain(model.description))
         st.caption(" · ".join(_facts(model)))
+        if suits:
+            st.caption(model_figures.line(suits, newest))
         if view.download and view.download.active:
             st.fragment(_download, run_every=TICK_SECONDS)(view.download)
             return
         if view.download and view.download.error:
             st.warning(plain(view.download.error), icon=":material/info:")
         _actions(view)
+        if newest:
+            model_figures.history(state.services().workbench.measurements(model.id))
 
 
 def _badges(view: ModelView, health: Health) -> None:
@@ -107,8 +119,32 @@ def _actions(view: ModelView) -> None:
             )
         if view.installed and not view.active:
             st.button("Remove", key=f"remove-{model.id}", icon=":material/delete:", on_click=_ask, args=(model.id,))
-    if not view.installed and not model.fetchable:
+        if view.installed and model.role == "chat":
+            _work_actions(model)
+    if not view.installed and not model.files:
         st.caption("Groundwork cannot verify this one, so it does not fetch it. Put its folder into the model store.")
+
+
+def _work_actions(model: CatalogModel) -> None:
+    task = state.services().workbench.task
+    busy = task is not None and task.active
+    st.button(
+        "Measure here",
+        key=f"examine-{model.id}",
+        icon=":material/speed:",
+        help="Loads the model beside the one in use for about two minutes: speed, and questions with known answers.",
+        disabled=busy,
+        on_click=model_work.examine,
+        args=(model.id,),
+    )
+    st.button(
+        "Make smaller",
+        key=f"shrink-{model.id}",
+        icon=":material/compress:",
+        disabled=busy,
+        on_click=model_work.open_shrink,
+        args=(model.id,),
+    )
 
 
 def _download(download: Download) -> None:
@@ -133,7 +169,8 @@ def draw_open(views: list[ModelView]) -> None:
 
 def _confirm(model: CatalogModel) -> None:
     with errors():
-        st.markdown(f"**{plain(model.title)}** frees {size(model.bytes)}. It can be downloaded again.")
+        again = "It can be downloaded again." if model.fetchable else "It was made or imported here and is gone then."
+        st.markdown(f"**{plain(model.title)}** frees {size(model.bytes)}. {again}")
         with st.container(horizontal=True):
             st.button("Remove", key="remove-confirmed", type="primary", on_click=_remove, args=(model,))
             st.button("Keep it", key="remove-cancelled", on_click=_close_now)

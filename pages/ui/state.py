@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import streamlit as st
 
 from core import services as composition
+from core.chat.comparisons import Comparison
 from core.chat.turns import LiveTurn
 from core.models.remote.offer import OfferedModel
 from core.services import Services
@@ -79,6 +80,9 @@ class ModelsState:
     forgetting: str | None = None  # a service, until its removal is confirmed
     offered: tuple[OfferedModel, ...] = ()  # what the service of the form lists
     problem: str = ""  # what was wrong with the form at the last attempt to save it
+    importing: bool = False  # the form for a model file is open
+    shrinking: str | None = None  # a model, while the form for a smaller version is open
+    comparison: Comparison | None = None
 
 
 @dataclass
