@@ -27,6 +27,7 @@ from core.services import Services
 from core.storage.tables import MessageRow, PipelineRow
 from core.types import Failed, MessageState, Retrieved, Scope
 from tests.misbehaving import ANSWER, DONE, HOLD, Misbehaving, finished, head, refusal, said
+from tests.pages.test_models import SMALL, install
 from tests.small import SmallClient
 
 ME = "local"
@@ -93,8 +94,6 @@ def test_the_answer_is_attributed_to_the_address_and_the_model(
 
 
 def test_choosing_a_model_of_this_machine_ends_it(live: Services, endpoint: Endpoint) -> None:
-    from tests.pages.test_models import SMALL, install
-
     install(live, SMALL)
     view = next(view for view in live.models.list_models() if view.active and view.model.role == "chat")
     assert view.standing_by
@@ -157,8 +156,6 @@ def test_what_does_not_fit_by_estimate_is_left_out_with_the_reason(
 def test_only_the_embedder_of_this_machine_matters_then(
     live: Services, client: SmallClient, endpoint: Endpoint, status: ServerStatus, word: str
 ) -> None:
-    from tests.pages.test_models import install
-
     assert [model.id for model in live.models.missing()] == [live.settings.embedding_model]
     install(live, live.settings.embedding_model)
     client.status = lambda: status  # type: ignore[method-assign]
