@@ -76,6 +76,8 @@ def _answer(live: Services, options: argparse.Namespace) -> int:
     collection = None
     if options.collection:
         collection = live.documents.find_collection(options.collection, owner_id=user.id)
+    if service := live.endpoints.active():
+        print(f"groundwork: {service.destination}", file=sys.stderr)
     began, first = time.monotonic(), None
     turn = live.turns.ask_once(options.question, Scope(user.id, collection))
     seen = 0

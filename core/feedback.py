@@ -10,6 +10,7 @@ from sqlalchemy import String, cast, func, select
 from sqlalchemy.orm import aliased
 
 from core.errors import BadQuestion, NotFound
+from core.models.remote.address import host_of
 from core.storage.db import Database
 from core.storage.tables import ConversationRow, FeedbackRow, MessageRow, PipelineRow, PromptVersionRow, now
 
@@ -95,7 +96,7 @@ class FeedbackBook:
         """The newest first, filtered by thumb, state, reason and words in question, answer or comment."""
         question, answer = aliased(MessageRow), aliased(MessageRow)
         query = (
-            select(FeedbackRow, question.content, answer, PipelineRow.model, PromptVersionRow.version)
+            select(FeedbackRow, question.content, answer, PipelineRow, PromptVersionRow.version)
             .join(answer, answer.id == FeedbackRow.message_id)
             .join(question, question.id == answer.parent_id)
             .join(ConversationRow, ConversationRow.id == answer.conversation_id)
@@ -119,9 +120,9 @@ class FeedbackBook:
             return [
                 FeedbackEntry(
                     row.id, message.conversation_id, message.id, asked, message.content, row.thumb, tuple(row.reasons),
-                    row.comment, row.updated_at, row.reviewed_at, model or "", version,
+                    row.comment, row.updated_at, row.reviewed_at, _model(pipeline), version,
                 )
-                for row, asked, message, model, version in session.execute(query)
+                for row, asked, message, pipeline, version in session.execute(query)
             ]  # fmt: skip
 
     def counts(self, *, owner_id: str) -> FeedbackCounts:
@@ -147,3 +148,10 @@ class FeedbackBook:
             if row is None:
                 raise NotFound("There is no such rating. It may have been taken back.")
             row.reviewed_at, row.reviewed_by = (now(), user_id) if reviewed else (None, None)
+
+
+def _model(pipeline: PipelineRow | None) -> str:
+    """The model that answered, with its host when it was another service's."""
+    if pipeline is None:
+        return ""
+    return f"{pipeline.model} at {host_of(pipeline.endpoint)}" if pipeline.endpoint else pipeline.model

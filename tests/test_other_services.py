@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -13,10 +14,10 @@ from sqlalchemy import select
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 
+from core import cli
 from core.api import app as api
 from core.api import health
 from core.chat.turns import LiveTurn
-from core.cli import wait_until_ready
 from core.errors import AnswerBroken, ModelUnavailable
 from core.health import HealthWatch
 from core.models.endpoint import Draft, Endpoint
@@ -26,6 +27,7 @@ from core.services import Services
 from core.storage.tables import MessageRow, PipelineRow
 from core.types import Failed, MessageState, Retrieved, Scope
 from tests.misbehaving import ANSWER, DONE, HOLD, Misbehaving, finished, head, refusal, said
+from tests.pages.test_models import SMALL, install
 from tests.small import SmallClient
 
 ME = "local"
@@ -76,6 +78,9 @@ def test_the_answer_is_attributed_to_the_address_and_the_model(
 ) -> None:
     service.plays(GOOD)
     ask(live)
+    answer = live.conversations.thread(live.conversations.list_conversations(owner_id=ME)[0].id, owner_id=ME)[1]
+    live.feedback.rate(answer.id, user_id=ME, thumb=0)
+    assert live.feedback.entries(owner_id=ME)[0].model == f"tiny-1 at {endpoint.host}"
     live.endpoints.remove(endpoint.id)
     ask(live)
     with live.db.read() as session:
@@ -89,8 +94,6 @@ def test_the_answer_is_attributed_to_the_address_and_the_model(
 
 
 def test_choosing_a_model_of_this_machine_ends_it(live: Services, endpoint: Endpoint) -> None:
-    from tests.pages.test_models import SMALL, install
-
     install(live, SMALL)
     view = next(view for view in live.models.list_models() if view.active and view.model.role == "chat")
     assert view.standing_by
@@ -153,8 +156,6 @@ def test_what_does_not_fit_by_estimate_is_left_out_with_the_reason(
 def test_only_the_embedder_of_this_machine_matters_then(
     live: Services, client: SmallClient, endpoint: Endpoint, status: ServerStatus, word: str
 ) -> None:
-    from tests.pages.test_models import install
-
     assert [model.id for model in live.models.missing()] == [live.settings.embedding_model]
     install(live, live.settings.embedding_model)
     client.status = lambda: status  # type: ignore[method-assign]
@@ -162,10 +163,10 @@ def test_only_the_embedder_of_this_machine_matters_then(
     assert (found.word, found.chat_model, found.service) == (word, "tiny-1", endpoint.host)
     assert bool(found.sentence) == (word != "ready")
     if word == "ready":
-        wait_until_ready(live, 1)
+        cli.wait_until_ready(live, 1)
     elif word == "error":
         with pytest.raises(ModelUnavailable, match="Damaged"):
-            wait_until_ready(live, 1)
+            cli.wait_until_ready(live, 1)
 
 
 def over_http(live: Services, work: Callable[[httpx.AsyncClient], object]) -> None:
@@ -194,6 +195,16 @@ def test_programs_get_the_answer_of_the_same_service(
         assert ready.json()["chat"] == {"id": "tiny-1", "status": "ok", "error": "", "service": endpoint.host}
 
     over_http(live, work)
+
+
+def test_the_command_line_says_where_the_question_goes(
+    live: Services, service: Misbehaving, endpoint: Endpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.plays(GOOD)
+    assert cli._answer(live, argparse.Namespace(question=QUESTION, collection=None, json=True)) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["answer"] == "The dam is 90 m high. [1]"
+    assert endpoint.destination in shown.err
 
 
 def test_programs_are_told_when_to_come_back(live: Services, service: Misbehaving, endpoint: Endpoint) -> None:

@@ -89,7 +89,7 @@ def _key(endpoint: Endpoint | None) -> None:
             key=KEY,
             type="password",
             max_chars=LONGEST_KEY,
-            # Without these the text is lost when the focus leaves by the eye, as it does for those who use the keyboard.
+            # Without these the text is lost when the focus leaves by the eye, as it does for who uses the keyboard.
             live="0s",
             on_change="ignore",
             placeholder="Stored. Leave empty to keep it" if stored else "It is encrypted and never shown again",

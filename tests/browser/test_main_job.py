@@ -198,3 +198,26 @@ def test_the_readme_shows_pictures_that_exist() -> None:
     shown = re.findall(r"!\[[^\]]*\]\((docs/pictures/[^)]+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
     assert shown
     assert [path for path in shown if not (ROOT / path).exists()] == []
+
+
+def test_a_service_is_added_and_removed_with_the_keyboard_alone(page: Page, app: Application) -> None:
+    page.goto(app.url + "/models")
+    settled(page)
+    key(page, "endpoint-add").get_by_role("button").press("Enter")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    for name, content in (("Name", "Box"), ("Address", "https://example.org"), ("Model", "tiny")):
+        page.get_by_role("textbox", name=name, exact=True).press_sequentially(content)
+        page.keyboard.press("Tab")
+        settled(page)
+    page.get_by_role("radio", name="Typed here").press("Space")
+    secret = page.get_by_role("textbox", name="The key")
+    secret.press_sequentially("sesame-open-1234")
+    page.keyboard.press("Tab")  # to the eye that shows the key: the text must not be lost there
+    page.get_by_role("button", name="Save").press("Enter")
+    expect(page.get_by_text("key stored, encrypted")).to_be_visible(timeout=SECONDS)
+    expect(
+        page.get_by_text("If you use it: what you ask, and the passages that go with it, are sent to")
+    ).to_be_visible()
+    page.locator('[class*="st-key-endpoint-remove-"]').get_by_role("button").press("Enter")
+    key(page, "endpoint-removed").get_by_role("button").press("Enter")
+    expect(page.get_by_text("Nothing is sent anywhere")).to_be_visible(timeout=SECONDS)

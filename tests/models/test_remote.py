@@ -43,7 +43,7 @@ from tests.misbehaving import ANSWER, DONE, HOLD, RESET, Misbehaving, Step, even
 
 KEY = "sesame-open-1234"
 ASK = [ChatMessage("user", "How high is the dam?")]
-HASTE = Patience(connect=2, first=0.6, silence=0.4, whole=5, after_end=0.2, listing=2, delay=0.01, longest_delay=0.05)
+HASTE = Patience(connect=2, first=0.5, silence=0.3, whole=5, afterwards=0.1, listing=2, delay=0.01, longest_delay=0.05)
 HANGS = 10  # seconds: longer than everything above
 
 
@@ -126,7 +126,11 @@ PARTS = [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "The d
     "steps",
     [
         pytest.param(
-            (head() + b": PROCESSING\n\n", 0.3, b": PROCESSING\n\n", 0.2, ANSWER[len(head()) :]), id="comments"
+            (head() + b": PROCESSING\n\n", 0.1, b": PROCESSING\n\n", 0.1, ANSWER[len(head()) :]), id="comments"
+        ),
+        pytest.param(
+            (head() + event({"choices": [{"delta": {"role": "assistant"}}]}), 0.4, ANSWER[len(head()) :]),
+            id="a role, and a long prompt to read",
         ),
         pytest.param((CRLF,), id="carriage returns"),
         pytest.param((ANSWER.replace(DONE, b""),), id="no DONE"),
@@ -160,6 +164,15 @@ def test_characters_are_whole_wherever_the_bytes_are_cut(service: Misbehaving, c
     assert text_of(chat(client())) == "日本語 🎉"
 
 
+def test_characters_are_whole_when_json_cuts_them_in_two(service: Misbehaving, client: Make) -> None:
+    halves = [
+        b'data: {"choices": [{"delta": {"content": "%s"}}]}\n\n' % half
+        for half in (b"a\\ud83c", b"\\udf89b", b"\\ude00c")
+    ]
+    service.plays(head() + b"".join(halves) + finished() + DONE)
+    assert text_of(chat(client())) == "a🎉b\ufffdc"
+
+
 # --- half-broken streams ---------------------------------------------------------------------------------
 
 CHUNKED = head().replace(b"Connection: close", b"Transfer-Encoding: chunked")
@@ -191,6 +204,11 @@ ERROR = {"error": {"message": "the GPU is on fire", "type": "server_error", "cod
             (BEGUN, *[step for _ in range(30) for step in (b": alive\n\n", 0.1)]), "nothing came", id="comments alone"
         ),
         pytest.param((BEGUN, *[step for _ in range(30) for step in (b"d", 0.1)]), "nothing came for", id="slow drip"),
+        pytest.param(
+            (BEGUN, *[step for _ in range(30) for step in (said(""), 0.1)]),
+            "nothing came for",
+            id="events without text",
+        ),
         pytest.param((BEGUN + finished("content_filter") + DONE,), "content filter", id="content filter"),
         pytest.param((BEGUN + said("x" * 1400), HOLD), "far more than the longest", id="writes on and on"),
     ],
@@ -205,7 +223,7 @@ def test_what_was_said_before_a_stream_breaks_is_kept(
 
 def test_a_drip_of_events_without_an_end_is_ended(service: Misbehaving, client: Make) -> None:
     service.plays(head(), *[step for _ in range(60) for step in (said("a"), 0.1)])
-    patience = replace(HASTE, whole=1)
+    patience = replace(HASTE, whole=0.6)
     assert set(until_it_fails(client(patience), AnswerBroken, "was not done")) == {"a"}
 
 
@@ -272,6 +290,7 @@ def test_what_is_no_answer_is_said_to_be_none(
         (404, '{"detail":"Not Found"}', ModelMissing, "Check the path"),
         (400, {"message": "messages: bad"}, ModelError, "messages: bad"),
         (418, "<html>teapot</html>", ModelError, r"\(status 418\)\.$"),
+        (400, {"message": "'max_tokens' or 'max_completion_tokens' is too large: this model's maximum context length is 4096"}, ContextTooLong, "4096"),
         (413, {"message": "Request Entity Too Large"}, ContextTooLong, "too long"),
         (400, {"code": "context_length_exceeded", "message": "no"}, ContextTooLong, "too long"),
         (400, {"message": "request (5031 tokens) exceeds the available context size (1024 tokens)"}, ContextTooLong, "5031"),
@@ -287,6 +306,11 @@ def test_a_refusal_is_not_asked_again(
     service.plays(refusal(status, error))
     until_it_fails(client(), kind, words)
     assert len(service.asked) == 1
+
+
+def test_the_words_of_a_refusal_are_not_waited_for_for_ever(service: Misbehaving, client: Make) -> None:
+    service.plays(refusal(400, {"message": "no such"})[:-3], HOLD)
+    until_it_fails(client(), ModelError, "no such")
 
 
 def test_a_service_that_wants_a_key_is_understood(service: Misbehaving, client: Make) -> None:
@@ -337,15 +361,15 @@ def waited_for(service: Misbehaving, client: RemoteClient, **headers: str) -> fl
     return time.monotonic() - began
 
 
-@pytest.mark.parametrize("headers", [{"Retry_After": "0.4"}, {"Retry_After_Ms": "400"}])
+@pytest.mark.parametrize("headers", [{"Retry_After": "0.3"}, {"Retry_After_Ms": "300"}])
 def test_the_wait_that_a_service_asks_for_is_obeyed(
     service: Misbehaving, client: Make, headers: dict[str, str]
 ) -> None:
-    assert waited_for(service, client(), **headers) >= 0.4
+    assert waited_for(service, client(), **headers) >= 0.3
 
 
 def test_a_wait_until_a_date_is_obeyed(service: Misbehaving, client: Make) -> None:
-    date = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)  # whole seconds: 1 to 2
     assert waited_for(service, client(), Retry_After=date) >= 0.9
 
 
@@ -626,7 +650,8 @@ def test_the_models_of_a_service_are_listed(
         ((refusal(401, "no"),), KeyRefused),
         ((head(content_type="application/json") + b"[]",), AnswerBroken),
         ((head(content_type="application/json") + b"[" * 90_000,), AnswerBroken),
-        ((head(), HOLD), ModelUnavailable),
+        ((HOLD,), ModelUnavailable),
+        ((head(), HOLD), AnswerBroken),
         ((RESET,), AnswerBroken),
     ],
 )

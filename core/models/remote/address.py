@@ -13,6 +13,7 @@ LONGEST = 500
 LOCALHOST = "localhost"
 # What people paste from a manual: the address of one call, where the address of the service is wanted.
 CALLS = ("/chat/completions", "/completions", "/models", "/embeddings", "/responses")
+LABEL = re.compile(r"[\w-]{1,63}")
 SECRET_WORDS = re.compile(r"(?:^|[-_])(?:api)?-?_?(?:key|token|secret|signature|sig|password|code)$", re.IGNORECASE)
 AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com", ".azure-api.net")
 AZURE_DEPLOYMENT = "/openai/deployments/"
@@ -42,6 +43,8 @@ def tidy(text: str) -> str:
         raise BadEndpoint(f"The address is not valid: {error}.") from error
     if parts.scheme.lower() not in ("http", "https") or not host:
         raise BadEndpoint("The address must begin with https:// or http://, for example http://127.0.0.1:8080/v1.")
+    if not _is_host(host):
+        raise BadEndpoint(f"{host} cannot be the name or the number of a host.")
     if len(text) > LONGEST or not text.isascii() or not text.isprintable() or " " in text or "\\" in text:
         raise BadEndpoint(f"The address must be at most {LONGEST} plain characters, without blanks.")
     if parts.username is not None or parts.password is not None:
@@ -51,6 +54,14 @@ def tidy(text: str) -> str:
     path = parts.path.rstrip("/")
     path = next((path.removesuffix(call) for call in CALLS if path.endswith(call)), path)
     return parts._replace(scheme=parts.scheme.lower(), path=path or "/v1", fragment="").geturl()
+
+
+def _is_host(host: str) -> bool:
+    """Whether a look-up of it can be tried."""
+    try:
+        return bool(ipaddress.ip_address(host))
+    except ValueError:
+        return all(LABEL.fullmatch(label) for label in host.removesuffix(".").split("."))
 
 
 def join(base: str, call: str) -> str:
@@ -87,9 +98,10 @@ def is_this_machine(base: str) -> bool:
     if host == LOCALHOST or host.endswith("." + LOCALHOST):
         return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        ip = ipaddress.ip_address(host)
     except ValueError:
         return False
+    return ip.is_loopback or ip.is_unspecified  # 0.0.0.0 is what many servers print, and reaches this machine
 
 
 def destination(base: str) -> str:

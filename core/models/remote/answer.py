@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any
 from core.types import Usage
 
 FILTERED = "content_filter"
+HALVES = re.compile("[\ud800-\udfff]")
 LENGTH = {"length", "max_tokens", "model_length"}
 
 
@@ -20,9 +22,11 @@ class Answer:
     began: float = field(default_factory=time.monotonic)
     first: float | None = None
     characters: int = 0
+    progressed: bool = False  # whether the last event brought text, or thinking before it
     thought: bool = False
     finish: str = ""
     usage: Mapping[str, Any] = field(default_factory=dict)
+    _half: str = ""
 
     @property
     def begun(self) -> bool:
@@ -31,6 +35,7 @@ class Answer:
 
     def take(self, event: Mapping[str, Any]) -> str:
         """The text in an event, or in a whole answer. What is not understood is passed over."""
+        self.progressed = False
         if isinstance(usage := event.get("usage"), Mapping):
             self.usage = usage
         choices = event.get("choices")
@@ -42,11 +47,21 @@ class Answer:
         said = choice.get("delta") or choice.get("message")
         if not isinstance(said, Mapping):
             return ""
-        text = _text(said.get("content")) or _text(said.get("refusal"))
-        self.thought = self.thought or bool(said.get("reasoning_content") or said.get("reasoning"))
+        text = self._whole(_text(said.get("content")) or _text(said.get("refusal")))
+        thinks = bool(said.get("reasoning_content") or said.get("reasoning"))
+        self.progressed, self.thought = thinks or bool(text), thinks or self.thought
         if text and self.first is None:
             self.first = time.monotonic()
         self.characters += len(text)
+        return text
+
+    def _whole(self, text: str) -> str:
+        """The text in whole characters: JSON can cut one in two, and a half of one cannot be stored."""
+        text = self._half + text
+        self._half = text[-1] if text and "\ud800" <= text[-1] <= "\udbff" else ""
+        text = text.removesuffix(self._half) if self._half else text
+        if HALVES.search(text):
+            text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         return text
 
     def reason(self) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from core.errors import AnswerBroken
+from core.errors import AnswerBroken, ContextTooLong
 from core.models.remote.answer import FILTERED, Answer
 from core.models.remote.call import Call, End
 from core.models.remote.refusals import Failure, Speaker
@@ -22,13 +22,13 @@ WRITES_ON = "wrote far more than the longest answer allows, and was stopped."
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds, and how often. `first` is the wait for the first event, `silence` that between two of them."""
+    """Seconds, and how often. `first` is the wait for the first text, `silence` that between two pieces of it."""
 
     connect: float = 10.0
     first: float = 300.0
     silence: float = 90.0
     whole: float = 1800.0
-    after_end: float = 3.0  # for figures that come behind the end of an answer
+    afterwards: float = 3.0  # for what comes behind what matters: figures after an answer, the words of an error
     listing: float = 15.0
     attempts: int = 3
     delay: float = 0.5
@@ -86,9 +86,12 @@ class Attempt:
         if isinstance(head, End):
             return self._speaker.lost(head, begun=False)
         if not 200 <= head.status < 300:
+            self._allow(self._patience.afterwards)
             body = self._call.rest(self._deadline, self._cancel, MOST_ERROR)
-            self.complaint = head.status, body.decode(errors="replace")
-            return self._speaker.refused(head, body)
+            failure = self._speaker.refused(head, body)
+            if not isinstance(failure.error, ContextTooLong):  # which names fields that have nothing to do with it
+                self.complaint = head.status, body.decode(errors="replace")
+            return failure
         self.accepted = True
         if "html" in head.headers.get("content-type", ""):
             return Failure(self._speaker.no_answer("a web page"))
@@ -140,15 +143,17 @@ class Attempt:
         if body is None:
             return self._senseless("something that is not JSON")
         if body.get("error") or body.get("object") == "error":
-            return self._speaker.said_no(body, begun=self._answer.begun)
+            return self._speaker.said_no(event, body, begun=self._answer.begun)
         finished = bool(self._answer.finish)
         text = self._answer.take(body)
         if text:
             yield GenerationChunk(text=text)
         if self._answer.characters > self._most:
             return Failure(AnswerBroken(f"{self._speaker.name} {WRITES_ON}"))
-        if not finished:
-            self._allow(self._patience.after_end if self._answer.finish else self._patience.silence)
+        if self._answer.finish and not finished:
+            self._allow(self._patience.afterwards)
+        elif self._answer.progressed and not finished:
+            self._allow(self._patience.silence)  # what brings nothing does not prolong the wait
         return None
 
     def _close(self, end: End | None = None) -> Steps:

@@ -93,10 +93,13 @@ class Call:
         return news if isinstance(news, bytes | End) else End.broken
 
     def rest(self, until: float, cancel: threading.Event, most: int) -> bytes:
-        """What comes of the body until its end, and not more than `most` bytes. Raises Cancelled, TimeoutError."""
+        """What comes of the body until its end or that time, and not more than `most` bytes. Raises Cancelled."""
         body = bytearray()
-        while len(body) < most and isinstance(piece := self.piece(until, cancel), bytes):
-            body += piece
+        try:
+            while len(body) < most and isinstance(piece := self.piece(until, cancel), bytes):
+                body += piece
+        except TimeoutError:
+            pass  # a part is of use too: the words of an error, or an answer that is seen to be cut
         return bytes(body[:most])
 
     def _next(self, until: float, cancel: threading.Event) -> Head | bytes | End:

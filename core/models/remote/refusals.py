@@ -88,9 +88,8 @@ class Speaker:
             return Failure(ModelUnavailable(f"{self.name} cannot answer now (status {status}).{quote}"), again, wait)
         return Failure(ModelError(f"{self.name} refuses the request (status {status}).{quote}"))
 
-    def said_no(self, event: Mapping[str, Any], *, begun: bool) -> Failure:
+    def said_no(self, body: bytes, event: Mapping[str, Any], *, begun: bool) -> Failure:
         """What an error inside a stream means; once text has come nothing is asked again."""
-        body = json.dumps(event).encode()
         status = _status_in(event)
         if status and not begun:
             return self.refused(Head(status, {}), body)
@@ -138,7 +137,9 @@ class Speaker:
     def wordless(self, *, thought: bool, reason: str) -> str:
         """For an answer that is complete and has no text."""
         if thought and reason == "length":
-            return f"{self.model} at {self.name} used up the longest answer for thinking. Allow longer answers."
+            return (
+                f"{self.model} at {self.name} used up the longest answer for thinking. Raise GROUNDWORK_ANSWER_TOKENS."
+            )
         return f"{self.model} at {self.name} answered without a word. Ask again, or differently."
 
     def too_long(self, said: str) -> ContextTooLong:
@@ -179,7 +180,12 @@ def message_in(body: bytes) -> str:
     for name in ("error", "detail", "message"):
         if isinstance(found, dict) and name in found:
             found = found[name]
-    return (found if isinstance(found, str) else json.dumps(found, ensure_ascii=False))[:LONGEST_READ]
+    if isinstance(found, str):
+        return found[:LONGEST_READ]
+    try:
+        return json.dumps(found, ensure_ascii=False)[:LONGEST_READ]
+    except RecursionError:
+        return ""
 
 
 def kind_in(body: bytes) -> str:
