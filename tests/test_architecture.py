@@ -30,6 +30,7 @@ OWNERS = {
     "llama_cpp": {"core/serving"},
     "torch": {"core/serving"},
     "sentence_transformers": {"core/serving"},
+    "openvino": {"core/serving/vectors"},
     "pypdfium2": {"ingest/loaders/pdf.py"},
     "docx": {"ingest/loaders/office.py"},
     "langchain_community": {"ingest/loaders/community.py"},
@@ -37,7 +38,7 @@ OWNERS = {
     "cryptography": {"core/models/secrets.py"},
     "pysqlite3": {"core/storage/db.py"},
     "streamlit": {"app.py", "pages"},
-    "tokenizers": {"ingest"},
+    "tokenizers": {"ingest", "core/serving/vectors"},
 }
 SOURCES = [p for folder in ("core", "ingest", "pages") for p in sorted((ROOT / folder).rglob("*.py"))] + [
     ROOT / "app.py"

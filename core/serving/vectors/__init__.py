@@ -1,1 +1,1 @@
-"""The process that turns texts into vectors: nothing here is imported by the server itself, which must outlive it."""
+"""The layer that turns texts into vectors and pairs into scores, in the form that is fastest on this processor."""
