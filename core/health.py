@@ -112,6 +112,8 @@ def _health(status: ServerStatus) -> Health:
     if chat.ended and chat.status == "loading":
         sentence = f"The model stopped ({chat.ended}) and is started again. Answers go on by themselves."
         return Health("loading", sentence, chat.id)
+    if embedder.status == "loading" and embedder.phase:
+        return Health("loading", f"The embedding model is being prepared: {embedder.phase}.", chat.id)
     if "loading" in (chat.status, embedder.status):
         share = f" ({chat.share:.0%})" if chat.status == "loading" and chat.share else ""
         return Health("loading", f"The model is being loaded{share}. Questions can be asked in a moment.", chat.id)

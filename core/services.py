@@ -156,6 +156,7 @@ class Services:
             "--models": settings.model_store,
             "--chat": self.models.active_id(),
             "--embedder": settings.embedding_model,
+            "--embedder-form": self.chunks.form(settings.embedding_model),
             "--context": settings.context_tokens,
             "--slots": settings.slots,
             "--queue-limit": settings.queue_limit,

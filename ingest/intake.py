@@ -35,6 +35,7 @@ class Embedder(Protocol):
     """Makes vectors of length 1: float32 of shape (len(texts), dimension)."""
 
     def embed(self, texts: Sequence[str], *, priority: str) -> Vectors: ...
+    def embedding_form(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,8 @@ class Intake:
             lease.report("embedding", len(pending), len(pending))
         made = embedded(earlier, embedder=self.options.embedder, vectors=len(pending), seconds=seconds["embedding"])
         ids = [id for id, _ in pending]
-        self.chunks.save_vectors(document_id, self.options.embedder, ids, np.concatenate(batches), made)
+        form = self.embedder.embedding_form()
+        self.chunks.save_vectors(document_id, self.options.embedder, ids, np.concatenate(batches), made, form=form)
 
     def _set_status(self, document_id: str, status: DocumentStatus) -> None:
         with self.db.write() as session:

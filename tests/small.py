@@ -50,7 +50,12 @@ class SmallClient(ModelClient):
         self.hold_after = 0
 
     def chat(
-        self, messages: Sequence[ChatMessage], options: GenerationOptions, cancel: threading.Event
+        self,
+        messages: Sequence[ChatMessage],
+        options: GenerationOptions,
+        cancel: threading.Event,
+        *,
+        model: str = "",
     ) -> Iterator[GenerationChunk]:
         self.asked.append(list(messages))
         prompt = self.count_messages(messages)

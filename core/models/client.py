@@ -94,6 +94,10 @@ class ModelClient:
             result = self._api().embeddings.create(model="", input=list(texts), extra_body={"priority": priority})
             return np.array([item.embedding for item in result.data], dtype=np.float32)
 
+    def embedding_form(self) -> str:
+        """How the embedding model is computed: part of the identity of its vectors. "" while that is not known."""
+        return self.status().embedder.form
+
     def count(self, contents: Sequence[str]) -> list[int]:
         """Tokens of each text, as the engine counts them, without the template around it."""
         counts: list[int] = self._post("/tokenize", {"contents": list(contents)})["counts"]

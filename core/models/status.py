@@ -12,7 +12,9 @@ class ModelStatus:
     """`status` is ok, loading or error; `error` is a sentence for people; `loading` is the model to come.
 
     `share` is how much of the file that is being loaded is read. The model's process was started again `restarts`
-    times, last at `ended_at` (seconds since 1970) because of `ended`, a few words for people.
+    times, last at `ended_at` (seconds since 1970) because of `ended`, a few
+    words for people. `phase` tells what takes so long, `form` how an embedding model is computed, which is part of
+    what its vectors are.
     """
 
     id: str
@@ -23,6 +25,8 @@ class ModelStatus:
     restarts: int = 0
     ended: str = ""
     ended_at: float = 0.0
+    phase: str = ""
+    form: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from core.storage.tables import (
     DocumentRow,
     DocumentTextRow,
     IndexStateRow,
+    PreferenceRow,
     VectorRow,
     now,
 )
@@ -26,6 +27,8 @@ from core.types import Chunk, Document, DocumentStatus, Scope
 
 Vectors = NDArray[np.float32]
 EMPTY: Vectors = np.zeros((0, 0), dtype=np.float32)
+FORM = "embedding_form:{embedder}"  # the preference that keeps how vectors are computed
+FIRST_FORM = "torch-float32"  # how they were computed before that was kept
 FOUND = (DocumentStatus.searchable.value, DocumentStatus.ready.value)
 
 
@@ -105,6 +108,14 @@ class ChunkStore:
         with self.db.read() as session:
             return [(id, f"{heading}\n{text}" if heading else text) for id, heading, text in session.execute(query)]
 
+    def form(self, embedder: str) -> str:
+        """How the stored vectors of an embedding model were computed; "" while there are none."""
+        with self.db.read() as session:
+            if kept := session.get(PreferenceRow, FORM.format(embedder=embedder)):
+                return kept.value
+            stored = session.scalar(select(VectorRow.chunk_id).where(VectorRow.embedder == embedder).limit(1))
+            return FIRST_FORM if stored is not None else ""
+
     def save_vectors(
         self,
         document_id: str,
@@ -112,14 +123,18 @@ class ChunkStore:
         chunk_ids: Sequence[int],
         vectors: Vectors,
         receipt: dict[str, Any],
+        *,
+        form: str = "",
     ) -> None:
         """Store all vectors of a document and mark it ready, in one transaction.
 
-        `vectors` is float32 of shape (len(chunk_ids), dimension), rows of length 1. Raises Conflict when the
-        document or its chunks have changed meanwhile.
+        `form` is how they were computed: the first one that is stored is that of the installation, and others are
+        refused with Conflict. `vectors` is float32 of shape (len(chunk_ids), dimension), rows of length 1. Raises
+        Conflict too when the document or its chunks have changed meanwhile.
         """
         with self.db.write() as session:
             row = _existing(session, document_id)
+            _keep_form(session, embedder, form)
             expected = session.scalar(
                 select(func.count()).select_from(ChunkRow).where(ChunkRow.document_id == document_id)
             )
@@ -222,3 +237,14 @@ def _existing(session: Session, document_id: str) -> DocumentRow:
     if row is None:
         raise Conflict("The document was deleted meanwhile.")
     return row
+
+
+def _keep_form(session: Session, embedder: str, form: str) -> None:
+    if not form:
+        return
+    name = FORM.format(embedder=embedder)
+    kept = session.get(PreferenceRow, name)
+    if kept is None:
+        session.add(PreferenceRow(name=name, value=form))
+    elif kept.value != form:
+        raise Conflict(f"The vectors of this installation are computed as {kept.value}, these are {form}.")

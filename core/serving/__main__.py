@@ -39,7 +39,13 @@ def main() -> None:
     address = AddressFile(arguments.data / "run" / "model-server.json")
     threading.Thread(target=_follow_parent, args=(address,), name="parent-watch", daemon=True).start()
 
-    host = ModelHost(arguments.models, _options(arguments), data=arguments.data, queue_limit=arguments.queue_limit)
+    host = ModelHost(
+        arguments.models,
+        _options(arguments),
+        data=arguments.data,
+        form=arguments.embedder_form,
+        queue_limit=arguments.queue_limit,
+    )
     listener = socket.create_server(("127.0.0.1", 0), backlog=128)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # a token is small, and must not wait for the next
     for caught in (signal.SIGTERM, signal.SIGINT):
@@ -116,6 +122,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--models", type=Path, required=True, help="model store")
     parser.add_argument("--chat", required=True, help="id of the chat model")
     parser.add_argument("--embedder", required=True, help="id of the embedding model")
+    parser.add_argument("--embedder-form", default="", help="how to compute it, e.g. torch-float32; empty: the fastest")
     parser.add_argument("--context", type=int, default=0, help="tokens that all running requests share; 0: by memory")
     parser.add_argument("--slots", type=int, default=4, help="requests worked on at the same time")
     parser.add_argument("--queue-limit", type=int, default=64, help="requests that may wait")

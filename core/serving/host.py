@@ -42,7 +42,8 @@ class ModelStatus:
     """`status` is ok, loading or error. An error beside ok tells why another model could not be loaded.
 
     `share` is how much of the file that is being loaded is read. `restarts` counts the ends of the model's process,
-    `ended` says how the last one came about, and `ended_at` when, in seconds since 1970.
+    `ended` says how the last one came about, and `ended_at` when, in seconds since 1970. `phase` tells what takes so
+    long, `form` how an embedding model is computed.
     """
 
     id: str
@@ -53,6 +54,8 @@ class ModelStatus:
     restarts: int = 0
     ended: str = ""
     ended_at: float = 0.0
+    phase: str = ""
+    form: str = ""
 
 
 class ModelHost:
@@ -64,6 +67,7 @@ class ModelHost:
         options: LoadOptions,
         *,
         data: Path,
+        form: str,
         queue_limit: int,
     ) -> None:
         self.store = store
@@ -71,6 +75,7 @@ class ModelHost:
         self._cores, self._work = Cores(), data / "cache"
         self.engine = Engine(queue_limit=queue_limit, cores=self._cores, ended=self._count)
         self._embedder: Embedder | None = None
+        self._form = form
         self.chat, self.embedding = ModelStatus("", "loading"), ModelStatus("", "loading")
         tunings = Tunings(self._work / "tunings.json")
         self._loader = ChatLoader(store, tunings, Tuner(self._quiet))
@@ -249,7 +254,7 @@ class ModelHost:
         folder, work = self._loader.path(model), self._work
 
         def started() -> VectorsProcess:
-            return VectorsProcess(model.id, folder, work=work, form="")
+            return VectorsProcess(model.id, folder, work=work, form=self._form, phase=self._tell_phase)
 
         self._embedder = Embedder(
             started,
@@ -257,7 +262,11 @@ class ModelHost:
             cores=self._cores,
             queue_limit=self._queue_limit,
         )
-        self.embedding = ModelStatus(model.id, "ok")
+        self._form = self._embedder.form
+        self.embedding = ModelStatus(model.id, "ok", form=self._form)
+
+    def _tell_phase(self, phase: str) -> None:
+        self.embedding = replace(self.embedding, phase=phase)
 
     def _failed(self, load: Load, model_id: str, sentence: str) -> None:
         """An earlier chat model goes on; without one there is an error."""

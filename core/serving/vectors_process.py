@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import TimeoutError as StillWorking
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,11 +29,15 @@ class Encoded:
 class VectorsProcess:
     """Starts the process and loads the model, which takes seconds."""
 
-    def __init__(self, model_id: str, folder: Path, *, work: Path, form: str) -> None:
-        """`form` is how to compute, or "" for what is fastest here. Raises ModelMissing, ModelCrashed, ModelCorrupt,
-        or ModelUnavailable when the process ended on the way."""
+    def __init__(
+        self, model_id: str, folder: Path, *, work: Path, form: str, phase: Callable[[str], None] = lambda _text: None
+    ) -> None:
+        """`form` is how to compute, or "" for what is fastest here; `phase` hears what is being done.
+
+        Raises ModelMissing, ModelCorrupt, or ModelUnavailable when the process ended on the way.
+        """
         self.id = model_id
-        self.phase = ""
+        self._phase = phase
         self._child = Child(MODULE, hear=self._listen, ended=lambda: None)
         asked = self._child.ask("load", model=model_id, folder=str(folder), work=str(work), form=form)
         try:
@@ -68,9 +72,19 @@ class VectorsProcess:
         vectors = np.frombuffer(payload, np.float32).reshape(len(texts), self.dimension)
         return Encoded(vectors, tuple(message["tokens"]))
 
+    def load_reranker(self, model_id: str, folder: Path) -> None:
+        """Load a reranker too. Raises ModelMissing, ModelCorrupt, ModelUnavailable."""
+        self._child.ask("load_reranker", model=model_id, folder=str(folder)).result(ANSWER_SECONDS)
+
+    def rerank(self, query: str, passages: Sequence[str], *, threads: int) -> list[float]:
+        """A score for each passage: the higher, the better it answers. Raises ModelError, ModelUnavailable."""
+        asked = self._child.ask("rerank", query=query, passages=list(passages), threads=threads)
+        _, payload = asked.result(ANSWER_SECONDS)
+        return [float(score) for score in np.frombuffer(payload, "<f4")]
+
     def close(self) -> None:
         """End it, and return when it has ended."""
         self._child.close()
 
     def _listen(self, message: Message) -> None:
-        self.phase = str(message.get("phase", ""))
+        self._phase(str(message["phase"]))

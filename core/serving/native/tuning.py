@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import psutil
+
 from core.serving.native.batch import Batch
 from core.serving.native.chat_model import ChatModel
 from core.serving.native.drafting import LONGEST_GUESS
@@ -15,7 +17,7 @@ BEFORE = 32  # tokens that stand before what is measured
 PROMPT = 32  # tokens: enough to see how fast prompts are read
 SIZES = (1, 2, 4, LONGEST_GUESS + 1)
 ROUNDS = 3
-QUIET = 0.9  # of the time the fewest threads that were tried must have had a core each
+BUSY = 0.15  # of a core that others may use meanwhile
 CLEARLY = 0.9  # of the time with one thread per core: what is hardly faster may be an accident
 
 
@@ -44,7 +46,7 @@ def measure(chat: ChatModel, threads: Sequence[int], stop: Callable[[], bool]) -
     Takes some seconds. None if it came to nothing: somebody wanted it to `stop`, or the machine was busy with other
     things, so that the times would say little.
     """
-    begin, spent = time.perf_counter(), time.process_time()
+    before = _others(), time.perf_counter()
     try:
         found = _measure(chat, threads, stop)
     except _Stopped:
@@ -54,8 +56,16 @@ def measure(chat: ChatModel, threads: Sequence[int], stop: Callable[[], bool]) -
         chat.context.use_threads(threads[0], threads[0])
         return None
     chat.context.use_threads(found.writing_threads, found.reading_threads)
-    share = (time.process_time() - spent) / (time.perf_counter() - begin)
-    return found if share > QUIET * min(threads) else None
+    busy = (_others() - before[0]) / (time.perf_counter() - before[1])
+    return found if busy < BUSY else None
+
+
+def _others() -> float:
+    """Seconds that the cores spent on other processes than this one since they were started."""
+    times = psutil.cpu_times()
+    idle = times.idle + getattr(times, "iowait", 0.0)
+    own = psutil.Process().cpu_times()
+    return float(sum(times[:8]) - idle - own.user - own.system)
 
 
 class _Stopped(Exception):
