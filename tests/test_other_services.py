@@ -47,7 +47,7 @@ def service() -> Iterator[Misbehaving]:
 def endpoint(live: Services, service: Misbehaving, add_text: Callable[..., str]) -> Endpoint:
     """One that answers already."""
     add_text(TEXT, name="dam.md")
-    live.endpoints.patience = Patience(connect=2, first=2, silence=1, delay=0.01)
+    live.endpoints.patience = Patience(connect=10, first=10, silence=10, delay=0.01)
     made = live.endpoints.add(Draft("Box", service.url, "tiny-1", 4096))
     live.endpoints.activate(made.id)
     return made

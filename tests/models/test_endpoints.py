@@ -31,7 +31,7 @@ STORED = replace(DRAFT, key_kind=KeyKind.stored, key=SecretStr(KEY))
 
 @pytest.fixture
 def endpoints(live: Services) -> Endpoints:
-    live.endpoints.patience = Patience(connect=2, first=2, silence=2, delay=0.01)
+    live.endpoints.patience = Patience(connect=10, first=10, silence=10, delay=0.01)
     return live.endpoints
 
 

@@ -32,7 +32,7 @@ def service() -> Iterator[Misbehaving]:
 @pytest.fixture
 def box(live: Services, service: Misbehaving) -> Endpoint:
     """A service that is known, and not used yet."""
-    live.endpoints.patience = Patience(connect=2, first=2, silence=1, delay=0.01)
+    live.endpoints.patience = Patience(connect=10, first=10, silence=10, delay=0.01)
     draft = Draft("Box", service.url, "tiny", 4096, KeyKind.stored, SecretStr(KEY))
     return live.endpoints.add(draft)
 
