@@ -7,7 +7,6 @@ import streamlit as st
 from pages.ui import state
 from pages.ui.figures import count, moment_of
 from pages.ui.frame import errors
-from pages.ui.sparkline import sparkline
 
 TICK_SECONDS = 5.0
 CHARTS = (
@@ -42,10 +41,8 @@ def _charts() -> None:
         if not samples:
             st.markdown("The model server has not told anything yet.")
             return
-        columns = st.columns(2, gap="large")
-        for place, (title, name, unit, digits) in enumerate(CHARTS):
-            values = [sample.get(name) for sample in samples]
-            scale = 100 if unit == "%" else 1
-            with columns[place % 2]:
-                numbers = [None if value is None else float(value) * scale for value in values]
-                st.html(sparkline(title, numbers, unit, digits=digits))
+        with st.grid(4, min_column_width=150):
+            for title, name, unit, digits in CHARTS:
+                values = [sample[name] * (100 if unit == "%" else 1) for sample in samples if sample[name] is not None]
+                newest = f"{values[-1]:,.{digits}f} {unit}".strip() if values else "–"
+                st.metric(title, newest, chart_data=values if len(values) > 1 else None, border=True)
