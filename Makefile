@@ -10,7 +10,8 @@ VENV ?= $(CURDIR)/.venv
 GROUNDWORK_PORT ?= 8501
 GROUNDWORK_DATA ?= $(CURDIR)/data
 GROUNDWORK_MODELS ?= $(GROUNDWORK_DATA)/models
-export VENV GROUNDWORK_PORT GROUNDWORK_DATA GROUNDWORK_MODELS
+GROUNDWORK_CACHE ?= $(GROUNDWORK_DATA)/cache
+export VENV GROUNDWORK_PORT GROUNDWORK_DATA GROUNDWORK_MODELS GROUNDWORK_CACHE
 
 BENCH_MODEL ?= qwen2.5-coder-1.5b-instruct-q4_k_m
 TEST_MODELS = smollm2-135m-instruct-q4_1 all-minilm-l6-v2
@@ -29,6 +30,7 @@ run:
 	@"$(PYTHON)" core/preflight.py --for run
 	@"$(PYTHON)" -m core.install
 	@$(IN_VENV) -m core.models fetch
+	@ls "$(GROUNDWORK_CACHE)"/choice-*.json >/dev/null 2>&1 || $(IN_VENV) -m core.serving.vectors.prepare
 	@exec $(IN_VENV) -m streamlit run app.py --server.port "$(GROUNDWORK_PORT)"
 
 test:

@@ -28,10 +28,18 @@ class Settings(BaseSettings):
     models: Path | None = Field(
         None, description="Model store; several installations may share it. Default: <data>/models."
     )
+    cache: Path | None = Field(
+        None, description="Folder of what can be made again from models and machine. Default: <data>/cache."
+    )
     port: int = Field(8501, ge=1, le=65535, description="Port of the web application.")
 
     chat_model: str = Field("qwen2.5-coder-1.5b-instruct-q4_k_m", description="Chat model of a new installation.")
     embedding_model: str = Field("all-minilm-l6-v2", description="Embedding model.")
+    embedding_form: str = Field(
+        "",
+        pattern=r"^$|^(torch|openvino)-(float32|bfloat16|int8)$",
+        description="How it is computed; empty: measured once.",
+    )
     context_tokens: int = Field(
         0,
         ge=0,
@@ -67,7 +75,7 @@ class Settings(BaseSettings):
     parse_memory_mb: int = Field(1024, ge=256, description="Most memory that reading one file may take.")
     ingest: bool = Field(True, description="Start the ingest worker with the web application.")
 
-    @field_validator("data", "models")
+    @field_validator("data", "models", "cache")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return path.expanduser().resolve() if path else path
@@ -93,6 +101,10 @@ class Settings(BaseSettings):
     def run(self) -> Path:
         """Folder of lock files and of the model server's address; nothing in it outlives the processes."""
         return self.data / "run"
+
+    @cached_property
+    def cache_folder(self) -> Path:
+        return self.cache or self.data / "cache"
 
     @cached_property
     def model_store(self) -> Path:

@@ -9,13 +9,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
 import psutil
 
 from core.settings import ROOT
+
+# The embedding model in a form that starts in a second; it is converted once for all tests of a run.
+FORM = "openvino-float32" if find_spec("openvino") else "torch-float32"
+CACHE = TemporaryDirectory(prefix="groundwork-tests-")
 
 
 def free_port() -> int:
@@ -49,6 +55,8 @@ class Application:
             "GROUNDWORK_MODELS": str(models),
             "GROUNDWORK_CHAT_MODEL": chat_model,
             "GROUNDWORK_PORT": str(self.port),
+            "GROUNDWORK_EMBEDDING_FORM": FORM,
+            "GROUNDWORK_CACHE": CACHE.name,
             **{f"GROUNDWORK_{name.upper()}": str(value) for name, value in settings.items()},
         }
         self.process: subprocess.Popen[bytes] | None = None

@@ -42,7 +42,7 @@ def main() -> None:
     host = ModelHost(
         arguments.models,
         _options(arguments),
-        data=arguments.data,
+        cache=arguments.cache or arguments.data / "cache",
         form=arguments.embedder_form,
         queue_limit=arguments.queue_limit,
     )
@@ -119,6 +119,7 @@ def _die(failure: threading.ExceptHookArgs) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m core.serving", description="The model server of Groundwork.")
     parser.add_argument("--data", type=Path, required=True, help="data folder")
+    parser.add_argument("--cache", type=Path, help="folder of what can be made again; <data>/cache by default")
     parser.add_argument("--models", type=Path, required=True, help="model store")
     parser.add_argument("--chat", required=True, help="id of the chat model")
     parser.add_argument("--embedder", required=True, help="id of the embedding model")
@@ -153,7 +154,7 @@ def _options(arguments: argparse.Namespace) -> LoadOptions:
         rope_factor=arguments.rope_factor,
         prefix_mb=arguments.prefix_mb,
         drafting=not arguments.no_drafting,
-        state_folder=str(arguments.data / "cache" / "prompts"),
+        state_folder=str((arguments.cache or arguments.data / "cache") / "prompts"),
     )
 
 

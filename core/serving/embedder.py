@@ -10,6 +10,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,7 @@ ALIKE = 0.7  # a text of another caller joins a batch if it is at least that lon
 REMEMBERED = 20_000  # vectors, by the hash of their text: 30 MB
 LIVES = 2  # times that a batch may be begun: one that kills the process twice is given up
 
+T = TypeVar("T")
 Vector = NDArray[np.float32]
 Known = tuple[Vector, int]
 
@@ -60,6 +62,15 @@ class _Job:
         self.unfinished = len(self.texts)
 
 
+@dataclass(slots=True, eq=False)
+class _Ranking:
+    """Passages that wait for their scores."""
+
+    query: str
+    passages: Sequence[str]
+    result: Future[list[float]] = field(default_factory=Future)
+
+
 class Embedder:
     """An embedding model in a process of its own, which is replaced when it ends, and the line in front of it."""
 
@@ -73,6 +84,7 @@ class Embedder:
         self.dimension, self.max_tokens = self._process.dimension, self._process.max_tokens
         self.restarts, self.ended, self.count = 0, "", 0  # texts embedded
         self._questions: deque[_Job] = deque()
+        self._rankings: deque[_Ranking] = deque()
         self._documents: deque[_Job] = deque()
         self._known: OrderedDict[bytes, Known] = OrderedDict()
         self._due = 0.0  # when the waiting batch of documents wants its turn; 0 without one
@@ -82,7 +94,7 @@ class Embedder:
 
     @property
     def busy(self) -> bool:
-        return bool(self._questions or self._documents)
+        return bool(self._questions or self._rankings or self._documents)
 
     @property
     def pid(self) -> int:
@@ -104,12 +116,24 @@ class Embedder:
             self._cores.nudge()
         return job.result
 
+    def rank(self, query: str, passages: Sequence[str]) -> Future[list[float]]:
+        """Score passages with the reranker; a cancelled future stops the work. Raises ModelBusy."""
+        ranking = _Ranking(query, passages)
+        with self._changed:
+            if len(self._rankings) >= self._queue_limit:
+                raise ModelBusy("Too many passages are waiting for the reranker. Try again in a little while.")
+            self._rankings.append(ranking)
+            self._changed.notify_all()
+        self._cores.nudge()
+        return ranking.result
+
     def close(self) -> None:
         """End the thread and the process; who still waits hears that the server stops."""
         with self._changed:
             self._closing = True
-            for job in (*self._questions, *self._documents):
-                _fail(job, ModelUnavailable("The model server is stopping."))
+            left: list[_Job | _Ranking] = [*self._questions, *self._rankings, *self._documents]
+            for waiting in left:
+                _fail(waiting, ModelUnavailable("The model server is stopping."))
             self._changed.notify_all()
         self._cores.nudge()
         self._process.close()
@@ -117,26 +141,45 @@ class Embedder:
     # --- the embedder's own thread ------------------------------------------------------------------------
 
     def _run(self) -> None:
-        while (waiting := self._next_lane()) is not None:
-            if waiting is self._questions:
-                # A question is a few milliseconds: it runs beside the engine, but must not crowd its threads.
-                self._embed(waiting, threads=1 if self._cores.engine_works else self._threads)
-                continue
-            self._due = self._due or time.monotonic() + PATIENCE
-            with self._cores.ingest(self._due, lambda: self._closing or bool(self._questions)) as granted:
-                if granted:
-                    self._embed(waiting, threads=self._threads)
-                    self._due = 0.0
+        while self._wait():
+            # What somebody waits for runs beside the engine, but must not crowd its threads.
+            threads = 1 if self._cores.engine_works else self._threads
+            if self._questions:
+                self._embed(self._questions, threads=threads)
+            elif self._rankings:
+                self._rank(self._rankings[0], threads=threads)
+            else:
+                self._embed_documents()
 
-    def _next_lane(self) -> deque[_Job] | None:
-        """Questions if there are some, else documents, whose callers lead a batch in turns."""
+    def _wait(self) -> bool:
+        """Until there is something to do; False when the embedder is closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closing or self._questions or self._documents)
-            if self._closing:
-                return None
-            if not self._questions:
-                self._documents.rotate(-1)
-            return self._questions or self._documents
+            self._changed.wait_for(lambda: self._closing or self.busy)
+            return not self._closing
+
+    def _embed_documents(self) -> None:
+        """One batch of documents, when it is their turn; what somebody waits for goes first."""
+        with self._changed:
+            self._documents.rotate(-1)  # their callers lead a batch in turns
+        self._due = self._due or time.monotonic() + PATIENCE
+        interrupted = lambda: self._closing or bool(self._questions or self._rankings)  # noqa: E731
+        with self._cores.ingest(self._due, interrupted) as granted:
+            if granted:
+                self._embed(self._documents, threads=self._threads)
+                self._due = 0.0
+
+    def _rank(self, ranking: _Ranking, *, threads: int) -> None:
+        with self._changed:
+            self._rankings.popleft()
+        if not ranking.result.set_running_or_notify_cancel():
+            return
+        try:
+            ranking.result.set_result(
+                self._tried(lambda process: process.rerank(ranking.query, ranking.passages, threads=threads))
+            )
+        except GroundworkError as error:
+            log.warning("reranking failed: %s", error)
+            ranking.result.set_exception(error)
 
     def _embed(self, waiting: deque[_Job], *, threads: int) -> None:
         with self._changed:
@@ -147,7 +190,7 @@ class Embedder:
             return
         texts = [job.texts[place] for job, place in batch]
         try:
-            encoded = self._encode(texts, threads)
+            encoded = self._tried(lambda process: process.encode(texts, threads=threads))
         except GroundworkError as error:
             log.warning("embedding failed: %s", error)
             with self._changed:
@@ -159,13 +202,13 @@ class Embedder:
         with self._changed:
             self._deliver(batch, encoded, waiting)
 
-    def _encode(self, texts: Sequence[str], threads: int) -> Encoded:
-        """One batch; with a new process if the old one has ended."""
+    def _tried(self, work: Callable[[VectorsProcess], T]) -> T:
+        """Have the process do something; with a new one if it has ended."""
         for _ in range(LIVES):
             if not self._process.alive:
                 self._process = self._start()
             try:
-                return self._process.encode(texts, threads=threads)
+                return work(self._process)
             except ModelUnavailable:
                 if self._closing:
                     raise
@@ -225,6 +268,6 @@ def _succeed(job: _Job) -> None:
         job.result.set_result(Embedded(job.vectors, job.tokens, tuple(sorted(job.truncated))))
 
 
-def _fail(job: _Job, error: GroundworkError) -> None:
+def _fail(job: _Job | _Ranking, error: GroundworkError) -> None:
     if not job.result.done() and job.result.set_running_or_notify_cancel():
         job.result.set_exception(error if isinstance(error, ModelError) else ModelError(str(error)))

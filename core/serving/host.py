@@ -66,16 +66,17 @@ class ModelHost:
         store: Path,
         options: LoadOptions,
         *,
-        data: Path,
+        cache: Path,
         form: str,
         queue_limit: int,
     ) -> None:
         self.store = store
         self._options, self._queue_limit = options, queue_limit
-        self._cores, self._work = Cores(), data / "cache"
+        self._cores, self._work = Cores(), cache
         self.engine = Engine(queue_limit=queue_limit, cores=self._cores, ended=self._count)
         self._embedder: Embedder | None = None
         self._form = form
+        self.reranker = ""
         self.chat, self.embedding = ModelStatus("", "loading"), ModelStatus("", "loading")
         tunings = Tunings(self._work / "tunings.json")
         self._loader = ChatLoader(store, tunings, Tuner(self._quiet))
@@ -254,7 +255,11 @@ class ModelHost:
         folder, work = self._loader.path(model), self._work
 
         def started() -> VectorsProcess:
-            return VectorsProcess(model.id, folder, work=work, form=self._form, phase=self._tell_phase)
+            process = VectorsProcess(model.id, folder, work=work, form=self._form, phase=self._tell_phase)
+            if reranker := self._loader.reranker():
+                process.load_reranker(reranker.id, self._loader.path(reranker))
+            self.reranker = reranker.id if reranker else ""
+            return process
 
         self._embedder = Embedder(
             started,

@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.concurrency import run_in_threadpool
 
+from core.errors import ModelMissing
 from core.models.catalog import is_installed
 from core.models.local import known_models
 from core.serving import completions
@@ -22,7 +23,7 @@ from core.serving.chat_process import ChatProcess
 from core.serving.edge import RequireSecret, add_error_handlers, host_of, read_body, unless_gone
 from core.serving.host import ModelHost, require_model
 from core.serving.metrics import SAMPLE_SECONDS
-from core.serving.protocol import EmbeddingsBody, LoadBody, QuantizeBody, TokenizeBody, embeddings
+from core.serving.protocol import EmbeddingsBody, LoadBody, QuantizeBody, RerankBody, TokenizeBody, embeddings
 from core.serving.workshop import Work, events
 
 
@@ -42,6 +43,7 @@ def build_app(host: ModelHost, secret: str) -> FastAPI:
     app.add_api_route("/healthz", healthz)
     app.add_api_route("/v1/models", models)
     app.add_api_route("/v1/embeddings", embed, methods=["POST"])
+    app.add_api_route("/v1/rerank", rerank, methods=["POST"])
     app.add_api_route("/tokenize", tokenize, methods=["POST"])
     app.add_api_route("/metrics", metrics)
     app.add_api_route("/metrics/recent", recent)
@@ -94,6 +96,24 @@ async def embed(request: Request) -> JSONResponse:
     job = embedder.submit(body.texts, question=body.priority == "query")
     found = await unless_gone(request, asyncio.wrap_future(job))
     return JSONResponse(embeddings(embedder.id, found, encoding=body.encoding_format))
+
+
+async def rerank(request: Request) -> dict[str, Any]:
+    """Passages in the order in which they answer the query. Raises ModelMissing without a reranker."""
+    body = await read_body(request, RerankBody)
+    host = host_of(request)
+    embedder = host.embedder()
+    if not host.reranker:
+        raise ModelMissing("No reranker is installed. Groundwork works without one; the Models page lists some.")
+    require_model(body.model, host.reranker)
+    scores = await unless_gone(request, asyncio.wrap_future(embedder.rank(body.query, body.documents)))
+    order = sorted(range(len(scores)), key=lambda place: -scores[place])[: body.top_n]
+    results = [
+        {"index": place, "relevance_score": scores[place]}
+        | ({"document": {"text": body.documents[place]}} if body.return_documents else {})
+        for place in order
+    ]
+    return {"object": "list", "model": host.reranker, "results": results}
 
 
 async def tokenize(request: Request) -> dict[str, Any]:

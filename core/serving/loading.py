@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from core.errors import GroundworkError, ModelUnavailable, NotFound
-from core.models.catalog import CatalogModel, installed_path
-from core.models.local import find_model
+from core.models.catalog import CatalogModel, installed_path, is_installed
+from core.models.local import find_model, known_models
 from core.serving.chat_process import ChatProcess, Hear
 from core.serving.fitting import identity
 from core.serving.options import LoadOptions
@@ -28,6 +28,11 @@ class ChatLoader:
         if model.role != role:
             raise NotFound(f"The model {model_id} is for {model.role}, not for {role}.")
         return model
+
+    def reranker(self) -> CatalogModel | None:
+        """The reranker that is installed, if one is."""
+        found = (model for model in known_models(self._store).values() if model.role == "reranker")
+        return next((model for model in found if is_installed(model, self._store)), None)
 
     def path(self, model: CatalogModel) -> Path:
         """Where it is installed. Raises ModelMissing, ModelCorrupt."""

@@ -168,6 +168,16 @@ class EmbeddingsBody(Body):
         return [self.input] if isinstance(self.input, str) else self.input
 
 
+class RerankBody(Body):
+    """POST /v1/rerank, as Jina, Cohere and llama.cpp's server have it."""
+
+    model: Annotated[str, StringConstraints(max_length=200)] = ""
+    query: Content
+    documents: Annotated[list[Content], Field(min_length=1, max_length=MAX_TEXTS)]
+    top_n: Annotated[int, Field(ge=1)] | None = None
+    return_documents: bool = False
+
+
 class TokenizeBody(Body):
     """POST /tokenize: exactly one of the three."""
 

@@ -58,6 +58,8 @@ def _card(view: ModelView, health: Health, suits: Fit | None, newest: Measuremen
             _badges(view, health)
         st.markdown(plain(model.description))
         st.caption(" · ".join(_facts(model)))
+        if not model.sources and model.files:
+            st.caption(f"Made or imported here · SHA-256 `{model.sha256}`")
         if suits:
             st.caption(model_figures.line(suits, newest))
         if view.download and view.download.active:

@@ -47,7 +47,7 @@ def draw_open(models: list[CatalogModel]) -> None:
     """The form that is open, if one is."""
     remembered = state.models()
     if remembered.importing:
-        st.dialog("Import a model file", on_dismiss=_close, width="large")(_import_form)()
+        st.dialog("Import a model file", on_dismiss=_close, width="medium")(_import_form)()
     elif model := next((model for model in models if model.id == remembered.shrinking), None):
         st.dialog("Make a smaller version", on_dismiss=_close)(_shrink_form)(model)
 
@@ -94,7 +94,6 @@ def _import_form() -> None:
             st.button("Cancel", key="import-cancelled", on_click=_close)
 
 
-@attempt
 def _import(path: str, name: str) -> None:
     state.services().workbench.import_file(look_at(path), name.strip())
     _close()
@@ -118,7 +117,6 @@ def _shrink_form(model: CatalogModel) -> None:
             st.button("Cancel", key="quantize-cancelled", on_click=_close)
 
 
-@attempt
 def _shrink(model: CatalogModel, kind: str) -> None:
     state.services().workbench.quantize(model.id, kind, f"{model.title} {kind}")
     _close()

@@ -20,6 +20,7 @@ import pytest
 
 from core.models.catalog import find, is_installed
 from core.settings import ROOT, load
+from tests.application import CACHE, FORM
 
 CHAT, EMBEDDER = "smollm2-135m-instruct-q4_1", "all-minilm-l6-v2"
 SECRET = "a secret for one start"
@@ -85,7 +86,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Se
     def started(models: Path, *, chat: str = CHAT, embedder: str = EMBEDDER, **options: int) -> Server:
         data = tmp_path_factory.mktemp("data")
         command = [sys.executable, "-m", "core.serving", "--data", str(data), "--models", str(models)]
-        command += ["--chat", chat, "--embedder", embedder]
+        command += ["--chat", chat, "--embedder", embedder, "--embedder-form", FORM, "--cache", CACHE.name]
         for name, value in options.items():
             command += [f"--{name.replace('_', '-')}", str(value)]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, cwd=ROOT)
