@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import ModelMissing
+from core.errors import ModelError, ModelMissing
 from core.serving.vectors import runtime
 from core.serving.vectors.processor import processor
 
@@ -88,7 +88,8 @@ class Encoded:
 class VectorModel(Protocol):
     """A loaded embedding model; every form of it gives the same vectors but for the last digits.
 
-    Safe to use from several threads, which take turns. A text that is no valid Unicode is read with "?" in its place.
+    Safe to use from several threads: with torch they take turns by batches, with OpenVINO by parts of a batch. Half of
+    a surrogate pair in a text is read as "?".
     """
 
     form: Form
@@ -99,7 +100,10 @@ class VectorModel(Protocol):
         """How many tokens each text has, those included that the model adds and those it cannot read."""
 
     def encode(self, texts: Sequence[str], *, threads: int | None = None) -> Encoded:
-        """Turn one batch into vectors with so many threads, or all that it was loaded with."""
+        """Turn one batch into vectors, with so many threads or all that the model was loaded with.
+
+        16 texts of like length are as fast as more, and 0.2 s of work for a small model on two cores.
+        """
 
 
 def survey() -> dict[Form, str]:
@@ -137,7 +141,10 @@ def load(model_id: str, folder: Path, form: Form, *, work: Path, threads: int) -
         return TorchModel(model_id, folder, form, threads=threads)
     from core.serving.vectors.openvino_model import OpenVinoModel
 
-    return OpenVinoModel(model_id, folder, form, work=work, threads=threads)
+    try:
+        return OpenVinoModel(model_id, folder, form, work=work, threads=threads)
+    except (ImportError, OSError, RuntimeError) as error:
+        raise ModelError(f"The model {model_id} cannot be computed as {form}: {first_line(error)}.") from error
 
 
 def readable(texts: Sequence[str]) -> list[str]:

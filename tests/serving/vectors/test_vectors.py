@@ -215,6 +215,19 @@ def test_a_folder_that_is_broken_is_corrupt(form: Form, tiny: Path, tmp_path: Pa
 
 
 @needs_openvino
+def test_a_conversion_is_of_no_use_without_openvino(tiny: Path, work: Path, tmp_path: Path) -> None:
+    (tmp_path / "openvino.py").write_text("raise OSError('libtbb.so.12: cannot open shared object file')")
+    code = (
+        "from pathlib import Path; from core.errors import ModelError; from core.serving.vectors.forms import Form, load\n"
+        f"try: load('tiny', Path({str(tiny)!r}), Form.parse('{FLOAT32}'), work=Path({str(work)!r}), threads=1)\n"
+        "except ModelError as error: print(error)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert "cannot be computed as openvino-float32: libtbb.so.12" in shown.stdout, shown.stderr
+
+
+@needs_openvino
 def test_a_model_of_unusual_modules_is_only_for_torch(build_embedder: Callable[..., Path], tmp_path: Path) -> None:
     folder = build_embedder(dense=True)
     assert load("dense", folder, PLAIN, work=tmp_path, threads=1).encode(TEXTS).vectors.shape == (len(TEXTS), 16)
@@ -227,13 +240,16 @@ def test_a_model_of_unusual_modules_is_only_for_torch(build_embedder: Callable[.
 def test_a_batch_is_cut_into_parts_that_hold_every_text_once(lengths: list[int], workers: int) -> None:
     made = parts(lengths, workers)
     assert sorted(place for part in made for place in part) == list(range(len(lengths)))
-    assert all(made), "no part is empty"
     for part in made:
-        width = padded(max(lengths[place] for place in part))
         assert len(part) == 1 or sum(padded(lengths[place]) for place in part[:-1]) <= PART_TOKENS
-        assert width % 16 == 0
+        assert [lengths[place] for place in part] == sorted((lengths[place] for place in part), reverse=True)
 
 
 @given(st.integers(1, 8), st.integers(1, 4))
 def test_equal_texts_are_shared_out_equally(workers: int, each: int) -> None:
     assert [len(part) for part in parts([100] * workers * each, workers)] == [each] * workers
+
+
+def test_texts_of_unlike_lengths_are_not_all_padded_to_the_longest() -> None:
+    made = parts([250, 16, 240, 15, 14, 256, 12, 10], 2)
+    assert not any({0, 2, 5} & set(part) and {1, 3, 4, 6, 7} & set(part) for part in made)
