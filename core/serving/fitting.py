@@ -10,7 +10,7 @@ from core.models.gguf import Gguf, read_gguf
 from core.serving.machine import free_memory
 from core.serving.options import LoadOptions
 
-LARGEST_CONTEXT = 16_384  # tokens, unless somebody sets more: all requests together rarely need as much
+LARGEST_CONTEXT = 8_192  # tokens, unless somebody sets more: all requests together rarely need as much
 SMALLEST_CONTEXT = 2_048
 CONTEXT_SHARE = 0.25  # of the memory that the weights leave free
 WORKING_BYTES = 150 << 20  # llama.cpp's own tables and what a step computes

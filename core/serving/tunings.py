@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 KEPT = 64  # tunings
 PAUSE = 5.0  # seconds between two looks whether the machine is quiet
+ATTEMPTS = (0.0, 30.0, 120.0, 600.0, 1800.0)  # seconds of rest before each measurement: it may be disturbed
 
 
 class Tunings:
@@ -70,12 +71,13 @@ class Tuner:
 
     def _wait(self, process: ChatProcess, keep: Callable[[Mapping[str, Any]], None]) -> None:
         threads = [process.options.threads] if process.options.threads else thread_counts()
-        while True:
+        for rest in ATTEMPTS:
+            time.sleep(rest)
+            while process.alive and not self._quiet():
+                time.sleep(PAUSE)
             time.sleep(PAUSE)
-            if not process.alive:
-                return
             try:
-                found = process.measure(threads) if process.alive and self._quiet() else None
+                found = process.measure(threads) if process.alive else None
             except ModelError as error:
                 log.info("the machine was not measured: %s", error)
                 return
