@@ -3,7 +3,7 @@
 
 SHELL = /bin/sh
 .DEFAULT_GOAL = help
-.PHONY: help run test check bench clean
+.PHONY: help run test check bench bench-serving clean
 
 PYTHON ?= python3
 VENV ?= $(CURDIR)/.venv
@@ -22,6 +22,7 @@ help:
 	@echo "make test     run the tests; ARGS='-k words' chooses some"
 	@echo "make check    formatting, lint and types"
 	@echo "make bench    measure the engine, the pages and the answers"
+	@echo "make bench-serving   measure the model server beside llama.cpp's own tools (an hour; builds them first)"
 	@echo "make clean    delete the virtual environment and caches; documents and models stay"
 	@echo
 	@echo "GROUNDWORK_DATA, GROUNDWORK_MODELS, GROUNDWORK_PORT, VENV and PYTHON choose other places."
@@ -52,9 +53,15 @@ bench:
 	@"$(PYTHON)" core/preflight.py --for test
 	@"$(PYTHON)" -m core.install --dev
 	@$(IN_VENV) -m core.models fetch "$(BENCH_MODEL)" all-minilm-l6-v2
-	@$(IN_VENV) -m tests.bench.bench_serving --model "$(BENCH_MODEL)"
+	@$(IN_VENV) -m tests.bench.serving --model "$(BENCH_MODEL)" --only turns,fairness
 	@$(IN_VENV) -m tests.bench.bench_pages --chat-model "$(BENCH_MODEL)"
 	@$(IN_VENV) -m tests.bench.bench_answers --chat-model "$(BENCH_MODEL)"
+
+bench-serving:
+	@"$(PYTHON)" core/preflight.py --for test
+	@"$(PYTHON)" -m core.install --dev
+	@$(IN_VENV) -m core.models fetch "$(BENCH_MODEL)" all-minilm-l6-v2
+	@$(IN_VENV) -m tests.bench.serving --model "$(BENCH_MODEL)"
 
 clean:
 	@if [ -f "$(VENV)/pyvenv.cfg" ]; then rm -rf "$(VENV)"; fi

@@ -124,6 +124,6 @@ def native(server: Server) -> int:
 
 
 def resident(server: Server) -> int:
-    """Bytes that all its processes hold for themselves: mapped files come and go."""
+    """Bytes that all its processes hold for themselves; pages of mapped files come and go, and are not counted."""
     processes = [psutil.Process(server.process.pid), *psutil.Process(server.process.pid).children()]
-    return sum(process.memory_full_info().uss for process in processes)
+    return sum(part.anonymous for process in processes for part in process.memory_maps())
