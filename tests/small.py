@@ -10,6 +10,7 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,7 @@ class SmallClient(ModelClient):
         super().__init__(run)
         self.reply = reply
         self.asked: list[list[ChatMessage]] = []
+        self.asked_models: list[str] = []  # "" is the active one
         self.gate = threading.Event()
         self.gate.set()
         self.hold_after = 0
@@ -58,6 +60,7 @@ class SmallClient(ModelClient):
         model: str = "",
     ) -> Iterator[GenerationChunk]:
         self.asked.append(list(messages))
+        self.asked_models.append(model)
         prompt = self.count_messages(messages)
         if prompt + options.max_tokens > CONTEXT:
             raise ContextTooLong(f"The prompt has {prompt} tokens and the answer {options.max_tokens}; {CONTEXT} fit.")
@@ -89,6 +92,15 @@ class SmallClient(ModelClient):
 
     def load(self, model_id: str) -> None:
         self.loaded = model_id
+
+    def invite(self, model_id: str) -> None:
+        self.invited = model_id
+
+    def embedding_form(self) -> str:
+        return ""
+
+    def recent(self) -> list[dict[str, Any]]:
+        return []
 
     def status(self) -> ServerStatus:
         return ServerStatus("ok", ModelStatus("small", "ok"), ModelStatus("words", "ok"))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,8 @@ from core.models import fetch as fetching
 from core.models.catalog import CatalogModel, find
 from core.models.status import ModelStatus, ServerStatus
 from core.services import Services
+from tests.application import until
+from tests.models.test_importing import TEMPLATE, written
 from tests.pages.conftest import Open, fine, said
 from tests.small import SmallClient
 
@@ -149,3 +152,63 @@ def test_a_download_that_fails_says_why(visit: Open, live: Services, slow_source
     wait_for_downloads(live)
     at.run()
     assert "cannot be reached" in said(at) or "could not" in said(at)
+
+
+def test_two_models_are_compared_and_the_better_one_is_chosen(
+    visit: Open, live: Services, add_text: Callable[..., str]
+) -> None:
+    for model_id in (SMALL, DEFAULT, live.settings.embedding_model):
+        install(live, model_id)
+    add_text("The dam of Orsa is 90 m high.")
+    at = visit(PAGE)
+    at.segmented_control(key="models-view").set_value("Compare").run()
+    at.text_area(key="compare-question").input("How high is the dam?").run()
+    at.button(key="compare-run").click().run()
+    fine(at)
+    assert said(at).count("90 m") >= 2
+    assert "Left" in said(at)
+    assert find(SMALL).title not in "".join(block.value for block in at.markdown if "**" in block.value)
+    at.button(key="better-left").click().run()
+    fine(at)
+    assert "You chose: the left one." in said(at)
+    assert sum(t.first_better + t.second_better for t in live.comparisons.tallies()) == 1
+
+
+def test_one_model_alone_cannot_be_compared(visit: Open, live: Services) -> None:
+    install(live, DEFAULT)
+    at = visit(PAGE)
+    at.segmented_control(key="models-view").set_value("Compare").run()
+    assert "only one to choose from" in fine(at).info[0].value
+
+
+def test_activity_is_shown_even_before_there_is_any(visit: Open, live: Services) -> None:
+    at = visit(PAGE)
+    at.segmented_control(key="models-view").set_value("Activity").run()
+    assert "not told anything yet" in said(fine(at))
+
+
+def test_file_that_is_no_model_is_refused_in_the_form(visit: Open, live: Services, tmp_path: Path) -> None:
+    file = tmp_path / "x.gguf"
+    file.write_bytes(b"<html>not found</html>" * 10)
+    at = visit(PAGE)
+    at.button(key="import").click().run()
+    at.text_input(key="import-path").input(str(file)).run()
+    assert "does not begin as one" in at.error[0].value
+
+
+def test_model_file_is_imported_with_its_template_shown(visit: Open, live: Services, tmp_path: Path) -> None:
+    at = visit(PAGE)
+    at.button(key="import").click().run()
+    at.text_input(key="import-path").input(str(written(tmp_path))).run()
+    assert TEMPLATE in fine(at).code[0].value
+    at.button(key="import-confirmed").click().run()
+    task = live.workbench.task
+    assert task
+    until(lambda: not task.active, 10, "it is copied")
+    at = fine(visit(PAGE))
+    assert "is imported. It can be used now." in at.success[-1].value
+    assert "SHA-256" in said(at)
+    at.button(key="remove-some-model-q4_k_m").click().run()
+    assert "gone then" in said(at)
+    at.button(key="remove-confirmed").click().run()
+    assert "some-model-q4_k_m" not in {view.model.id for view in live.models.list_models()}
