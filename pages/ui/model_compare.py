@@ -68,6 +68,7 @@ def _form(contenders: Sequence[Contender], user: User) -> None:
 
 def _answers(comparison: Comparison, user: User) -> None:
     st.markdown(f"**{plain(comparison.question)}**")
+    followed = False
     for column, side, turn in zip(st.columns(2, border=True), comparison.sides, comparison.turns, strict=True):
         with column:
             st.markdown(f"**{plain(side.label)}**" if comparison.better else f"**{turn.conversation_id.title()}**")
@@ -81,7 +82,8 @@ def _answers(comparison: Comparison, user: User) -> None:
             elif turn.active:
                 st.button("Stop", key=f"compare-stop-{turn.conversation_id}", on_click=comparison.cancel.set)
                 live.watch(turn, stage, text)
-    if comparison.active:
+                followed = True
+    if followed or comparison.active:
         st.rerun()
     if comparison.complete and not comparison.better:
         st.markdown("Which answer is better?")
