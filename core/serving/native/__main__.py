@@ -6,6 +6,7 @@ import gc
 import hashlib
 import logging
 import os
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -41,7 +42,11 @@ class Desk:
     def load(self, message: Message, _payload: bytes) -> dict[str, Any]:
         """Load the model and begin to work, tuned as was found best before."""
         options = LoadOptions.of(message["options"])
-        chat = ChatModel.load(message["model"], Path(message["path"]), options, loading=self._loading())
+        # OpenMP keeps helpers for every thread that ever computed, as long as it lives, and when there are more of them
+        # than cores, all go to sleep at every barrier: 42 ms a token instead of 30. So who warms up ends.
+        with ThreadPoolExecutor(1, "loader") as loader:
+            path, loading = Path(message["path"]), self._loading()
+            chat = loader.submit(ChatModel.load, message["model"], path, options, loading=loading).result()
         files = StateFiles(Path(options.state_folder), _identity(message)) if options.state_folder else None
         prefixes = Prefixes(chat.context, budget=options.prefix_mb << 20, files=files)
         batcher = Batcher(chat, prefixes=prefixes, drafting=Drafting())
