@@ -14,10 +14,10 @@ from typing import Any
 
 from core.errors import ModelError, from_code
 from core.serving.vectors.forms import Form
-from core.settings import ROOT
 
 log = logging.getLogger(__name__)
 
+ROOT = Path(__file__).resolve().parents[3]  # core.settings knows it too, at the price of 25 MB for pydantic
 LONGEST = 300.0  # seconds; measured: 10 to convert, 30 to measure, on two cores
 COMMAND = (sys.executable, "-W", "ignore", "-m", "core.serving.vectors.workshop")
 
