@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from core.errors import ModelError, ModelMissing, StorageError, from_code
+from core.errors import ModelBusy, ModelError, ModelMissing, StorageError, from_code
 from core.serving.vectors import converted, errand, sealed
 from core.serving.vectors.forms import FORMS, PLAIN, Backend, Form, survey
 from core.serving.vectors.processor import processor
@@ -70,8 +70,8 @@ def choose(model_id: str, folder: Path, *, work: Path, threads: int, progress: P
         trials = _measure(model_id, folder, work, threads, progress or _silent)
         choice = Choice(decide(trials), tuple(trials))
         write(file, choice, key)
-    except (OSError, StorageError) as error:
-        # Not kept: with more space, or another owner of the folder, it may be better next time.
+    except (OSError, StorageError, ModelBusy) as error:
+        # Not kept: with more space, another owner of the folder or less to do it may be better next time.
         log.warning("the forms of %s cannot be measured: %s", model_id, error)
         return Choice(PLAIN, tuple(Trial(form, 0.0, 0.0, str(error)) for form in FORMS if form != PLAIN))
     log.info("%s is computed as %s", model_id, choice.form)

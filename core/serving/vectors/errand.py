@@ -7,17 +7,18 @@ import logging
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from core.errors import ModelError, from_code
+from core.errors import ModelBusy, ModelError, from_code
 from core.serving.vectors.forms import Form
-from core.settings import ROOT
 
 log = logging.getLogger(__name__)
 
+ROOT = Path(__file__).resolve().parents[3]  # core.settings knows it too, at the price of 25 MB for pydantic
 LONGEST = 300.0  # seconds; measured: 10 to convert, 30 to measure, on two cores
 COMMAND = (sys.executable, "-W", "ignore", "-m", "core.serving.vectors.workshop")
 
@@ -34,13 +35,17 @@ def convert(model_id: str, folder: Path, forms: Sequence[Form], *, work: Path) -
 
 
 def run(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """What the process tells, one by one; the last is {"ended": its code}, negative for a signal. Raises ModelError."""
+    """What the process tells, one by one; the last is {"ended": its code}, negative for a signal.
+
+    Raises ModelError when it cannot be started, ModelBusy when it takes too long.
+    """
     try:
         process = subprocess.Popen(COMMAND, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     except OSError as error:
         raise ModelError(f"The process that prepares embedding models cannot be started: {error.strerror}.") from error
     assert process.stdin
     assert process.stdout
+    end = time.monotonic() + LONGEST
     clock = threading.Timer(LONGEST, process.kill)
     clock.start()
     try:
@@ -49,7 +54,10 @@ def run(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             process.stdin.flush()
         for line in process.stdout:
             yield json.loads(line)
-        yield {"ended": process.wait()}
+        code = process.wait()
+        if code and time.monotonic() >= end:
+            raise ModelBusy(f"The machine is too busy: preparing the embedding model took longer than {LONGEST:.0f} s.")
+        yield {"ended": code}
     finally:
         clock.cancel()
         process.kill()

@@ -131,7 +131,7 @@ def load(model_id: str, folder: Path, form: Form, *, work: Path, threads: int) -
     """Load a sentence-transformers folder in a form; `threads` is the most it will ever use.
 
     What OpenVINO needs is made once, in a process of its own, and kept in `work`: this one imports no torch for it.
-    Raises ModelMissing, ModelCorrupt, StorageError, and ModelError where the form cannot be had.
+    Raises ModelMissing, ModelCorrupt, StorageError, ModelBusy, and ModelError where the form cannot be had.
     """
     if not folder.is_dir():
         raise ModelMissing(f"The folder {folder} of the model {model_id} is not there. Download the model again.")

@@ -8,6 +8,7 @@ the middle of a layer, and a question that comes meanwhile waits for the end of 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from heapq import heapify, heapreplace
@@ -26,6 +27,9 @@ from core.serving.vectors.forms import Encoded, Form, Precision, readable
 WIDTH_STEP = 16
 PART_TOKENS = 1_024  # of the largest part; 0.13 s of one thread for a small model
 DIVISIONS = 3
+# OpenVINO prepares its use of numpy when it is first needed, behind a C++ lock that one thread holds while it waits for
+# the interpreter: a second thread, with the interpreter and in want of the lock, would stop both for ever.
+BINDING = threading.Lock()
 HINTS = {Precision.float32: "f32", Precision.bfloat16: "bf16", Precision.int8: "f32"}
 
 
@@ -76,9 +80,11 @@ class OpenVinoModel:
             batch = self._batch([read[place] for place in part])
             request = self._idle.get()
             try:
-                request.start_async(batch, share_inputs=True)
+                with BINDING:
+                    request.start_async(batch, share_inputs=True)
                 request.wait()
-                vectors[part] = request.get_output_tensor(0).data
+                with BINDING:
+                    vectors[part] = request.get_output_tensor(0).data
             finally:
                 self._idle.put(request)
 

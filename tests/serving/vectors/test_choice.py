@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import ModelCorrupt, ModelMissing
-from core.serving.vectors import sealed
+from core.serving.vectors import errand, sealed
 from core.serving.vectors.choice import Choice, Trial, choose, conditions, decide, read, write
 from core.serving.vectors.converted import PLAN, fingerprint
 from core.serving.vectors.forms import FORMS, PLAIN, Backend, Form, available
@@ -161,6 +161,14 @@ def test_a_folder_that_cannot_be_written_to_leaves_the_plain_form(tiny: Path, tm
     choice = choose("tiny", tiny, work=tmp_path / "file" / "work", threads=1)
     assert choice.form == PLAIN
     assert all("Not a directory" in trial.reason for trial in choice.trials)
+
+
+def test_what_takes_too_long_is_tried_another_time(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(errand, "LONGEST", 0.5)
+    choice = choose("tiny", tiny, work=tmp_path, threads=1)
+    assert choice.form == PLAIN
+    assert all("took longer than" in trial.reason for trial in choice.trials)
+    assert list(tmp_path.glob("choice-*")) == []
 
 
 def test_a_broken_model_is_no_matter_of_choice(tiny: Path, tmp_path: Path) -> None:
