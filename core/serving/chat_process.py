@@ -36,7 +36,7 @@ class ChatProcess:
         self.loaded = 0.0  # share of the file
         self.ready = False
         self._hear, self._lost = hear, lost
-        self._closing = False
+        self._closing, self._crowd = False, 0
         self._child = Child(MODULE, hear=self._listen, ended=self._ended)
 
     @property
@@ -82,6 +82,12 @@ class ChatProcess:
     def begin(self, number: int, written: Sequence[int]) -> None:
         """Work on a prepared request, of which these tokens were written before."""
         self._child.tell("begin", id=number, written=list(written))
+
+    def tell_crowd(self, waiting: int) -> None:
+        """So many requests wait for a slot: the more, the more it reads in a step."""
+        if waiting != self._crowd:
+            self._crowd = waiting
+            self._child.tell("crowd", waiting=waiting)
 
     def drop(self, number: int) -> None:
         """A request is not wanted any more."""

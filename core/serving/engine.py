@@ -245,6 +245,8 @@ class Engine:
             self._running[generation.number] = generation
             process.begin(generation.number, generation.written_before())
             self._announce()
+        if process and process.alive:
+            process.tell_crowd(len(self._line))
         if not self._running:
             self._cores.engine_rests(self)
         return None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from core.serving.admission import waits
-from core.serving.native.pace import ALONE, SHARED, STEP_SECONDS, Pace
+from core.serving.native.pace import GRAIN, LARGEST, SMALLEST, Pace
 from core.serving.native.slots import common_prefix
 from core.serving.native.text_stream import TextStream
 from core.serving.waiting import Line
@@ -70,15 +70,31 @@ def test_common_prefix(left: list[int], right: list[int], length: int) -> None:
     assert common_prefix(left, right) == common_prefix(right, left) == length
 
 
-def test_slow_machine_reads_little_at_a_time_while_others_write() -> None:
+def paced(seconds: float) -> Pace:
     pace = Pace()
     for _ in range(50):
-        pace.measured(64, 64 * 0.1)
-    assert pace.prompt_tokens(0) == ALONE
-    assert pace.prompt_tokens(1) == SHARED.start
-    for _ in range(50):
-        pace.measured(64, 64 * STEP_SECONDS / 60)
-    assert pace.prompt_tokens(1) == 56
+        pace.measured(64, 64 * seconds)
+    return pace
+
+
+def test_slow_machine_reads_little_at_a_time_while_others_write() -> None:
+    slow, fast = paced(0.1), paced(0.002)
+    assert slow.prompt_tokens(1, 0) == SMALLEST - 1
+    assert slow.prompt_tokens(0, 0) == SMALLEST
+    assert fast.prompt_tokens(1, 0) == 112 - 1
+    assert fast.prompt_tokens(0, 0) == LARGEST
+
+
+def test_more_is_read_at_a_time_when_more_people_wait() -> None:
+    pace = paced(0.01)
+    found = [pace.prompt_tokens(1, waiting) for waiting in range(8)]
+    assert found == sorted(found)
+    assert found[-1] == found[-2] > 3 * found[0]
+
+
+def test_tokens_of_a_step_fill_whole_grains() -> None:
+    pace = paced(0.0095)
+    assert all((pace.prompt_tokens(writing, 2) + writing) % GRAIN == 0 for writing in range(1, 33))
 
 
 def test_who_has_a_free_place_need_not_wait() -> None:

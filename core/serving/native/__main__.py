@@ -69,6 +69,9 @@ class Desk:
     def begin(self, message: Message, _payload: bytes) -> None:
         self._ready().begin(message)
 
+    def crowd(self, message: Message, _payload: bytes) -> None:
+        self._ready().crowd(message)
+
     def drop(self, message: Message, _payload: bytes) -> None:
         self._ready().drop(message)
 
@@ -135,7 +138,19 @@ def main() -> NoReturn:
     office = Office()
     stand_back()
     desk = Desk(office)
-    names = ("load", "prepare", "begin", "drop", "pause", "resume", "measure", "tokenize", "examine", "quantize")
+    names = (
+        "load",
+        "prepare",
+        "begin",
+        "crowd",
+        "drop",
+        "pause",
+        "resume",
+        "measure",
+        "tokenize",
+        "examine",
+        "quantize",
+    )
     office.serve({name: getattr(desk, name) for name in names})
 
 

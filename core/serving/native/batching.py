@@ -33,6 +33,7 @@ class Batcher:
     def __init__(self, chat: ChatModel, *, prefixes: Prefixes, drafting: Drafting) -> None:
         self.chat, self.prefixes, self.drafting = chat, prefixes, drafting
         self.pace = Pace()
+        self.crowd = 0  # requests that wait for a slot
         self._context = chat.context
         self._slots = [Slot(number) for number in range(chat.options.slots)]
         self._batch = Batch()
@@ -132,8 +133,9 @@ class Batcher:
         for slot in writing:
             self._guess(slot, alone=len(busy) == 1)
         yield from ((slot, slot.pending(1)) for slot in writing)
-        budget = self.pace.prompt_tokens(len(writing))
         reading = [slot for slot in busy if not follows(slot, busy)]
+        others = sum(slot.unread > 0 for slot in busy) - 1 + self.crowd
+        budget = self.pace.prompt_tokens(len(writing), max(0, others))
         yield from ((slot, slot.pending(share)) for slot, share in shares(reading, budget))
 
     def _guess(self, slot: Slot, *, alone: bool) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-ALONE = 128  # prompt tokens of a step when nobody is writing: larger steps are hardly faster, but harder to share
-SHARED = range(16, ALONE + 1, 8)  # the same while answers are being written; llama.cpp is best at multiples of 8
-STEP_SECONDS = 0.25  # how long those who are being written to may wait for the next token
+GRAIN = 16  # llama.cpp computes this many tokens as fast as fewer: 31 of them take as long as 38, measured
+SMALLEST, LARGEST = 16, 512  # tokens of a step
+WRITING_SECONDS = 0.25  # how long those who are being written to may wait for the next token, when nobody else waits
+CROWD_SECONDS = 1.25  # the same when many wait: large steps are faster, by a quarter between 32 tokens and 256
+ALONE_SECONDS = 2.75  # how long a step may take when nobody is being written to: who comes next waits for its end
 _WEIGHT = 0.3  # of the newest measurement in the running means
 
 
@@ -12,19 +14,19 @@ class Pace:
     """Running means of the time that tokens take: `reading` in large steps, `writing` in steps of one."""
 
     def __init__(self) -> None:
-        self.reading = STEP_SECONDS / SHARED.start
+        self.reading = WRITING_SECONDS / SMALLEST
         self.writing = self.reading
 
     def measured(self, tokens: int, seconds: float) -> None:
         """A step of so many tokens took so long; steps of a few tokens say nothing about reading prompts."""
-        if tokens >= SHARED.start:
+        if tokens >= SMALLEST:
             self.reading += _WEIGHT * (seconds / tokens - self.reading)
         elif tokens == 1:
             self.writing += _WEIGHT * (seconds - self.writing)
 
-    def prompt_tokens(self, writing: int) -> int:
-        """Prompt tokens to read in the next step while `writing` answers wait for their next token."""
-        if not writing:
-            return ALONE
-        wanted = int(STEP_SECONDS / self.reading) // SHARED.step * SHARED.step
-        return max(SHARED.start, min(wanted, ALONE))
+    def prompt_tokens(self, writing: int, waiting: int) -> int:
+        """Prompt tokens to read in the next step, while `writing` answers wait for their next token and `waiting`
+        other requests for their turn. All tokens of the step together fill whole grains."""
+        seconds = min(WRITING_SECONDS * (1 + waiting), CROWD_SECONDS) if writing else ALONE_SECONDS
+        wanted = int(seconds / self.reading) // GRAIN * GRAIN
+        return max(SMALLEST, min(wanted, LARGEST)) - writing % GRAIN

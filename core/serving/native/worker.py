@@ -58,6 +58,10 @@ class Worker:
             self._known[request.id] = request
             self._changed.notify_all()
 
+    def crowd(self, message: Message) -> None:
+        """So many requests wait for a slot."""
+        self._batcher.crowd = int(message["waiting"])
+
     def drop(self, message: Message) -> None:
         """A request is not wanted any more, whether it is prepared, begun or finished."""
         with self._changed:

@@ -133,7 +133,7 @@ def llama_server(tools: Path, model: Path, *, slots: int, threads: int, cells: i
 def llama_cpp_python(model: Path, *, threads: int, cells: int) -> Iterator[Server]:
     """The server that llama-cpp-python brings."""
     command = [sys.executable, "-m", "llama_cpp.server", "--model", str(model), "--n_ctx", str(cells)]
-    command += ["--n_threads", str(threads), "--host", "127.0.0.1"]
+    command += ["--n_threads", str(threads), "--host", "127.0.0.1", "--interrupt_requests", "false"]
     with _foreign("llama-cpp-python", command, {}) as server:
         yield server
 

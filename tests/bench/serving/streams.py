@@ -15,6 +15,33 @@ from tests.bench.serving.report import Row, row
 from tests.bench.serving.yardsticks import batched_bench, llama_bench
 
 PROMPT, WRITE = 512, 64
+WORDS = [
+    "a",
+    "dog",
+    "and",
+    "a",
+    "cat",
+    "who",
+    "go",
+    "to",
+    "the",
+    "sea",
+    "with",
+    "an",
+    "old",
+    "man",
+    "from",
+    "the",
+    "north",
+    "where",
+    "it",
+    "is",
+    "cold",
+    "and",
+    "dark",
+    "all",
+    "year",
+]
 SHORT = 128  # tokens of a prompt when several streams are measured
 
 
@@ -53,8 +80,9 @@ def alone(bench: Bench, number: int) -> tuple[float, float]:
     """Tokens a second of reading PROMPT tokens, and of writing behind a short prompt."""
     engine = started(bench, 4)
     read = run(engine, [PROMPT], 2, number)[0]
-    written = run(engine, [40], WRITE, number)[0]
+    written = run(engine, [64], WRITE, number)[0]
     engine.close()
+    assert written.completion_tokens == WRITE, "the answer ended early: its last step wrote nothing"
     return read.prompt_tokens / read.prompt, (written.completion_tokens - 1) / written.generation
 
 
@@ -83,8 +111,11 @@ def run(engine: Engine, lengths: list[int], write: int, number: int) -> list[Fin
     boxes: list[SimpleQueue[News]] = [SimpleQueue() for _ in lengths]
     options = GenerationOptions(max_tokens=write, cache_prompt=False)
     for stream, (box, length) in enumerate(zip(boxes, lengths, strict=True)):
-        words = " ".join(f"{(number * 31 + stream * 7 + place) % 97}" for place in range((length - 24) // 2))
-        engine.submit([ChatMessage("user", f"{stream} Tell a long story about: {words}")], options, box.put)
+        begin = (number * 31 + stream * 7) % len(WORDS)
+        words = " ".join((WORDS[begin:] + WORDS * 99)[: max(1, length - 46)])
+        engine.submit(
+            [ChatMessage("user", f"{stream} {words}. Write a very long story with all this.")], options, box.put
+        )
     ends: list[Finish] = []
     for box in boxes:
         while not isinstance(news := box.get(timeout=600), Finish):
