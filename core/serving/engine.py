@@ -163,10 +163,8 @@ class Engine:
             if process:
                 process.close()
 
-    # --- what the process tells, in its reader's thread ----------------------------------------------------
-
     def hear(self, process: ChatProcess, items: Sequence[Item]) -> None:
-        """News of the requests that a process works on."""
+        """News of the requests that a process works on, in the thread that reads from it."""
         self._heard = time.monotonic()
         for kind, number, *news in items:
             generation = self._running.get(number)
@@ -227,7 +225,7 @@ class Engine:
         self._announce()
 
     def _admit(self) -> tuple[Generation, ChatProcess] | None:
-        """Begin with those who wait, as far as there is room; nobody is overtaken. Returns whom to prepare first."""
+        """Begin with those who wait, as far as there is room, in their order. Returns whom to prepare first."""
         if self._next and not self._running:
             old, self._process, self._next = self._process, self._next, None
             if old:

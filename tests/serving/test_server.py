@@ -55,7 +55,7 @@ def test_progress_is_told_when_wanted(api: openai.OpenAI) -> None:
     positions = [extra["queue_position"] for extra in extras if "queue_position" in extra]
     progress = [extra["prompt_progress"] for extra in extras if "prompt_progress" in extra]
     assert positions[-1] == 0
-    assert len(progress) > 2
+    assert len(progress) >= 2
     assert progress[-1]["processed"] == progress[-1]["total"]
     assert all(set(step) == {"total", "cache", "processed", "time_ms"} for step in progress)
     assert "timings" in extras[-1]

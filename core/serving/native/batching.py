@@ -34,6 +34,7 @@ class Batcher:
         self.chat, self.prefixes, self.drafting = chat, prefixes, drafting
         self.pace = Pace()
         self.crowd = 0  # requests that wait for a slot
+        self._owed = 0.0  # seconds of steps without reading, which those who are being written to have coming
         self._context = chat.context
         self._slots = [Slot(number) for number in range(chat.options.slots)]
         self._batch = Batch()
@@ -116,7 +117,9 @@ class Batcher:
             self._undo(plan, error)
             return
         if outcome is Decoded.done:
-            self.pace.measured(len(self._batch), time.monotonic() - begin)
+            seconds = time.monotonic() - begin
+            self.pace.measured(len(self._batch), seconds)
+            self._settle(plan, seconds)
             for slot, tokens in plan:
                 self._advance(slot, tokens, places.get(slot.number))
         elif outcome is Decoded.aborted:
@@ -133,10 +136,27 @@ class Batcher:
         for slot in writing:
             self._guess(slot, alone=len(busy) == 1)
         yield from ((slot, slot.pending(1)) for slot in writing)
+        if writing and self._owed > 0:
+            return
         reading = [slot for slot in busy if not follows(slot, busy)]
         others = sum(slot.unread > 0 for slot in busy) - 1 + self.crowd
         budget = self.pace.prompt_tokens(len(writing), max(0, others))
         yield from ((slot, slot.pending(share)) for slot, share in shares(reading, budget))
+
+    def _settle(self, plan: Sequence[Share], seconds: float) -> None:
+        """Reading and writing get equal time while both have something to do.
+
+        Tokens of answers could all travel in steps with prompts, one in each, which costs them least; but then an
+        answer takes as long as the prompts of all who come after it, and its cells slow down every step meanwhile.
+        """
+        wrote = any(slot.writing for slot, _ in plan)
+        read = any(not slot.writing for slot, _ in plan)
+        if read and wrote:
+            self._owed = seconds
+        elif wrote:
+            self._owed = max(0.0, self._owed - seconds)
+        else:
+            self._owed = 0.0
 
     def _guess(self, slot: Slot, *, alone: bool) -> None:
         """Guess what comes next, where that pays: in company every token of a step has its price."""

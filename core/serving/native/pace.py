@@ -7,6 +7,7 @@ SMALLEST, LARGEST = 16, 512  # tokens of a step
 WRITING_SECONDS = 0.25  # how long those who are being written to may wait for the next token, when nobody else waits
 CROWD_SECONDS = 1.25  # the same when many wait: large steps are faster, by a quarter between 32 tokens and 256
 ALONE_SECONDS = 2.75  # how long a step may take when nobody is being written to: who comes next waits for its end
+QUEUED_SECONDS = 5.5  # the same when somebody waits already: who comes next would not have a turn in any case
 _WEIGHT = 0.3  # of the newest measurement in the running means
 
 
@@ -27,6 +28,7 @@ class Pace:
     def prompt_tokens(self, writing: int, waiting: int) -> int:
         """Prompt tokens to read in the next step, while `writing` answers wait for their next token and `waiting`
         other requests for their turn. All tokens of the step together fill whole grains."""
-        seconds = min(WRITING_SECONDS * (1 + waiting), CROWD_SECONDS) if writing else ALONE_SECONDS
+        alone = QUEUED_SECONDS if waiting else ALONE_SECONDS
+        seconds = min(WRITING_SECONDS * (1 + waiting), CROWD_SECONDS) if writing else alone
         wanted = int(seconds / self.reading) // GRAIN * GRAIN
         return max(SMALLEST, min(wanted, LARGEST)) - writing % GRAIN
