@@ -14,6 +14,7 @@ from core import services as composition
 from core.services import Services, build
 from core.settings import ROOT, Settings
 from core.types import Chunk, Document, JobStatus
+from tests.application import CACHE, FORM
 from tests.small import SmallClient
 
 SHARED = ROOT.parent / "shared"
@@ -23,6 +24,8 @@ SHARED = ROOT.parent / "shared"
 def _no_foreign_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No test reads or writes the data folder of the checkout."""
     monkeypatch.setenv("GROUNDWORK_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("GROUNDWORK_EMBEDDING_FORM", FORM)  # else every server would find out which is fastest
+    monkeypatch.setenv("GROUNDWORK_CACHE", CACHE.name)
 
 
 @pytest.fixture(scope="session")

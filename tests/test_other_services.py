@@ -6,6 +6,7 @@ import argparse
 import json
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import anyio
 import httpx
@@ -177,7 +178,8 @@ def over_http(live: Services, work: Callable[[httpx.AsyncClient], object]) -> No
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8501") as http:
             await work(http)  # type: ignore[misc]
 
-    anyio.run(run)
+    with ThreadPoolExecutor(1) as pool:  # the browser tests leave a running loop in the main thread
+        pool.submit(anyio.run, run).result()
 
 
 def test_programs_get_the_answer_of_the_same_service(
