@@ -11,6 +11,7 @@ from core.models.catalog import find, is_installed
 from core.models.client import ModelClient
 from core.services import build
 from core.settings import Settings, load
+from tests.application import CACHE, FORM
 from tests.contracts.client import ClientContract
 from tests.small import SmallClient
 
@@ -29,7 +30,8 @@ def real_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelClien
     if not all(is_installed(find(model), store) for model in (CHAT, EMBEDDER)):
         pytest.skip(f"the test models are not in {store}; make test fetches them")
     data = tmp_path_factory.mktemp("client") / "data"
-    live = build(Settings(data=data, models=store, chat_model=CHAT, context_tokens=2048))
+    known = {"cache": CACHE.name, "embedding_form": FORM}
+    live = build(Settings(data=data, models=store, chat_model=CHAT, context_tokens=2048, **known))  # type: ignore[arg-type]
     with live.with_model_server():
         wait_until_ready(live)
         yield live.client
