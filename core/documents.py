@@ -153,7 +153,7 @@ class Documents:
             stored = session.get(DocumentTextRow, document_id)
             if stored is None:
                 raise NotFound(f"{row.name} has not been read yet.")
-            return DocumentText(stored.text, tuple(Page(n, s, e, label) for n, s, e, label in stored.pages))
+            return DocumentText(stored.text, tuple(Page(*entry) for entry in stored.pages))
 
     def content(self, document_id: str, *, owner_id: str) -> tuple[DocumentInfo, bytes]:
         """The original file."""

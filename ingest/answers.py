@@ -25,6 +25,7 @@ def write(stream: IO[bytes], document: Document) -> None:
         "tables": [astuple(table) for table in document.tables],
         "metadata": dict(document.metadata),
         "warnings": document.warnings,
+        "language": document.language,
     }
     stream.write(json.dumps(head).encode() + b"\n")
     stream.write(document.text.encode())
@@ -54,6 +55,7 @@ def read(stream: IO[bytes]) -> Document:
             tables=tuple(_table(entry, len(text)) for entry in head["tables"]),
             metadata={_text(key): _text(value) for key, value in head["metadata"].items()},
             warnings=tuple(_text(warning) for warning in head["warnings"]),
+            language=_text(head["language"])[:8],
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError("the answer is not a document") from error
@@ -77,8 +79,9 @@ def _offset(value: object, most: int) -> int:
 
 
 def _page(entry: list[Any], length: int) -> Page:
-    number, start, end, label = entry
-    return Page(int(number), _offset(start, length), _offset(end, length), _text(label))
+    number, start, end, label, confidence = entry
+    share = None if confidence is None else min(1.0, max(0.0, float(confidence)))
+    return Page(int(number), _offset(start, length), _offset(end, length), _text(label), share)
 
 
 def _heading(entry: list[Any], length: int) -> Heading:

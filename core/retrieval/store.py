@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -75,7 +75,7 @@ class ChunkStore:
                 DocumentTextRow(
                     document_id=document_id,
                     text=document.text,
-                    pages=[[page.number, page.start, page.end, page.label] for page in document.pages],
+                    pages=[list(astuple(page)) for page in document.pages],
                     headings=[[heading.level, heading.title, heading.start] for heading in document.headings],
                 )
             )

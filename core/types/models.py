@@ -1,0 +1,69 @@
+"""What goes to a model and what comes back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """One message for a model; roles are those of the OpenAI protocol: system, user, assistant."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationOptions:
+    """How an engine samples; temperature 0 is greedy.
+
+    `json_schema`: a JSON schema as text, which the answer will obey. `top_logprobs`: None, or how many alternatives
+    are told with the log-probability of every token. `logit_bias`: (token, added to its logit).
+    """
+
+    max_tokens: int = 512
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    priority: str = "chat"  # chat goes before background
+    cache_prompt: bool = True
+    top_k: int = 0  # 0: all
+    min_p: float = 0.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    repeat_penalty: float = 1.0
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    json_schema: str = ""
+    top_logprobs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a generation cost: counts in tokens, times in seconds."""
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    queue_seconds: float = 0.0
+    first_token_seconds: float = 0.0
+    total_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationChunk:
+    """One step of a streamed generation: text, or news about the waiting and reading before it.
+
+    `queue_position` counts from 1 and is 0 once the engine works on it, which takes about `queue_seconds`;
+    `restarted` says why the model had to be started again; `read_tokens` of `prompt_tokens` are processed; `usage`
+    and `finish_reason` come with the last chunk.
+    """
+
+    text: str = ""
+    queue_position: int | None = None
+    queue_seconds: float | None = None
+    restarted: str = ""
+    read_tokens: int | None = None
+    prompt_tokens: int | None = None
+    finish_reason: str | None = None
+    usage: Usage | None = None
