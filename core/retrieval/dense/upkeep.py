@@ -137,12 +137,11 @@ class Upkeep:
             if held.generation != generation:
                 self._extend(held)
             return
-        _, count, _ = self.feed.size()
-        if count > self.limits.inline:
+        if self.feed.more_than(self.limits.inline):
             self._in_background()
-        elif count:
-            self.held = self._built()
-        else:
+            return
+        self.held = self._built()
+        if self.held is None:
             self._empty_at = generation
 
     def _extend(self, held: Held) -> None:
