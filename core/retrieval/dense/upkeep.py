@@ -109,7 +109,7 @@ class Upkeep:
             self._ready.wait(FIRST_PATIENCE)
         elif not self._is_current(generation) and self._changing.acquire(timeout=patience):
             try:
-                self._catch_up(generation)
+                self._catch_up()
             finally:
                 self._changing.release()
         held = self.held
@@ -124,8 +124,9 @@ class Upkeep:
         # What is incomplete is the thread's to complete.
         return held.generation == generation or (not held.complete and held.generation < generation)
 
-    def _catch_up(self, generation: int) -> None:
+    def _catch_up(self) -> None:
         """With `_changing` held: load, build or extend the index; leave what takes long to the thread."""
+        generation = self.feed.generation()  # again: another search may have brought the index beyond the one it saw
         if not self._loaded:
             self._loaded = True
             self.held = self._load()
