@@ -21,6 +21,7 @@ from core.storage.tables import ChunkRow, DocumentRow, VectorRow
 from core.types import Scope
 
 BLOCK = 4096  # vectors read at once: 6 MB
+PIECE = 1 << 16  # characters
 SAMPLE_RUN = 64  # neighbouring vectors that a sample takes from one place
 
 # CROSS JOIN keeps the order: SQLite would rather read all vectors and look for each in the list.
@@ -161,4 +162,11 @@ def unpacked(rows: Sequence[Row[int, bytes] | tuple[int, bytes]], dimension: int
 
 
 def parsed(listed: str | None) -> Ids:
-    return np.sort(np.fromstring(listed, dtype=np.int64, sep=",")) if listed else NOTHING
+    """The numbers of a list with commas, sorted; read piece by piece, so that other threads come to their turn."""
+    parts, start = [NOTHING], 0
+    while listed and start >= 0:
+        comma = listed.find(",", start + PIECE)
+        piece = listed[start:comma] if comma >= 0 else listed[start:]
+        parts.append(np.fromstring(piece, dtype=np.int64, sep=","))
+        start = comma + 1 if comma >= 0 else -1
+    return np.sort(np.concatenate(parts))
