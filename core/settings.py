@@ -46,7 +46,7 @@ class Settings(BaseSettings):
         le=1_048_576,
         description="Tokens that all running requests share; 0: as many as the model can use and the memory bears.",
     )
-    slots: int = Field(4, ge=1, le=32, description="Requests that the engine works on at the same time.")
+    slots: int = Field(8, ge=1, le=32, description="Requests that the engine works on at the same time.")
     queue_limit: int = Field(64, ge=1, description="Requests that may wait for the engine.")
     threads: int = Field(0, ge=0, le=1024, description="Threads of the engine; 0: measured once and remembered.")
     gpu_layers: int = Field(0, ge=-1, description="Layers to put on a graphics card; -1 means all.")
