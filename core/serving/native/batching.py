@@ -34,6 +34,7 @@ class Batcher:
         self.chat, self.prefixes, self.drafting = chat, prefixes, drafting
         self.pace = Pace()
         self.crowd = 0  # requests that wait for a slot
+        self.documents = False  # whether documents wait for turns between steps
         self._owed = 0.0  # seconds of steps without reading, which those who are being written to have coming
         self._others = 0  # requests that wait for their first token, besides the one whose prompt is being read
         self._context = chat.context
@@ -141,7 +142,7 @@ class Batcher:
             return
         reading = [slot for slot in busy if not follows(slot, busy)]
         self._others = max(0, sum(slot.unread > 0 for slot in busy) - 1 + self.crowd)
-        budget = self.pace.prompt_tokens(len(writing), self._others)
+        budget = self.pace.prompt_tokens(len(writing), self._others, documents=self.documents)
         yield from ((slot, slot.pending(share)) for slot, share in shares(reading, budget))
 
     def _settle(self, plan: Sequence[Share], seconds: float) -> None:

@@ -59,8 +59,8 @@ class Worker:
             self._changed.notify_all()
 
     def crowd(self, message: Message) -> None:
-        """So many requests wait for a slot."""
-        self._batcher.crowd = int(message["waiting"])
+        """So many requests wait for a slot, and documents for turns between steps."""
+        self._batcher.crowd, self._batcher.documents = int(message["waiting"]), bool(message["documents"])
 
     def drop(self, message: Message) -> None:
         """A request is not wanted any more, whether it is prepared, begun or finished."""
