@@ -27,7 +27,7 @@ class Pace:
         elif tokens == 1:
             self.writing += _WEIGHT * (seconds - self.writing)
 
-    def prompt_tokens(self, writing: int, waiting: int, *, documents: bool) -> int:
+    def prompt_tokens(self, writing: int, waiting: int, *, documents: bool = False) -> int:
         """Prompt tokens to read in the next step, while `writing` answers wait for their next token and `waiting`
         other requests for their turn. All tokens of the step together fill whole grains."""
         alone = QUEUED_SECONDS if waiting else ALONE_SECONDS
