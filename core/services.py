@@ -129,7 +129,7 @@ class Services:
             thread.start()
         for thread in closing:
             thread.join()
-        self.index.save()
+        self.index.close()
         self.release()
 
     def release(self) -> None:

@@ -26,7 +26,7 @@ LAYERS = [
 ]
 # preflight runs before anything is installed; it imports nothing of ours.
 OWNERS = {
-    "faiss": {"core/retrieval/dense.py"},
+    "faiss": {"core/retrieval/dense"},
     "llama_cpp": {"core/serving"},
     "torch": {"core/serving"},
     "sentence_transformers": {"core/serving"},

@@ -26,7 +26,6 @@ from core.storage.tables import (
 from core.types import Chunk, Document, DocumentStatus, Scope
 
 Vectors = NDArray[np.float32]
-EMPTY: Vectors = np.zeros((0, 0), dtype=np.float32)
 FORM = "embedding_form:{embedder}"  # the preference that keeps how vectors are computed
 FIRST_FORM = "torch-float32"  # how they were computed before that was kept
 FOUND = (DocumentStatus.searchable.value, DocumentStatus.ready.value)
@@ -44,16 +43,6 @@ class StoredChunk:
     end: int
     page: int | None
     heading: str
-
-
-@dataclass(frozen=True, slots=True)
-class VectorChanges:
-    """From one snapshot: chunk ids to add with their vectors (row by row), and chunk ids to remove."""
-
-    generation: int
-    added: NDArray[np.int64]
-    vectors: Vectors
-    removed: NDArray[np.int64]
 
 
 class ChunkStore:
@@ -155,36 +144,6 @@ class ChunkStore:
                 session.execute(insert(VectorRow), rows)
             row.status, row.ready_at, row.receipt = DocumentStatus.ready.value, now(), receipt
             raise_generation(session)
-
-    def generation(self) -> int:
-        with self.db.read() as session:
-            return current_generation(session)
-
-    def changes(self, embedder: str, known: NDArray[np.int64]) -> VectorChanges:
-        """What an index over the chunk ids `known` lacks and holds too much, seen in one snapshot."""
-        with self.db.read() as session:
-            generation = current_generation(session)
-            stored = np.fromiter(
-                session.scalars(select(VectorRow.chunk_id).where(VectorRow.embedder == embedder)), dtype=np.int64
-            )
-            added = np.setdiff1d(stored, known)
-            blocks = [
-                session.execute(
-                    select(VectorRow.chunk_id, VectorRow.data)
-                    .where(VectorRow.chunk_id.in_([int(id) for id in part]))
-                    .order_by(VectorRow.chunk_id)
-                ).all()
-                for part in np.array_split(added, len(added) // 5000 + 1)
-            ]
-        data = b"".join(data for block in blocks for _, data in block)
-        vectors = np.frombuffer(data, dtype="<f4").reshape(len(added), -1) if len(added) else EMPTY
-        return VectorChanges(generation, added, vectors, np.setdiff1d(known, stored))
-
-    def chunk_ids(self, scope: Scope) -> NDArray[np.int64]:
-        """The ids of all chunks that the scope may see."""
-        query = select(ChunkRow.id).join(DocumentRow, DocumentRow.id == ChunkRow.document_id).where(*visible(scope))
-        with self.db.read() as session:
-            return np.fromiter(session.scalars(query), dtype=np.int64)
 
     def load(self, chunk_ids: Sequence[int], scope: Scope) -> dict[int, StoredChunk]:
         """The chunks among these that the scope may see: a stale index never shows a deleted or foreign one."""

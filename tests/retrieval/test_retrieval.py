@@ -169,8 +169,8 @@ def test_a_damaged_index_file_is_rebuilt(live: Services, add_text: Add, damage: 
 
 def test_an_index_newer_than_the_database_is_not_trusted(live: Services, add_text: Add) -> None:
     add_text(TEXT)
-    foreign = faiss.IndexIDMap2(faiss.IndexFlatIP(384))
-    foreign.add_with_ids(np.ones((1, 384), np.float32), np.array([999]))
+    foreign = dense.NearIndex(faiss.IndexIDMap(faiss.IndexFlatIP(384)), 0)
+    foreign.add(np.array([999]), np.ones((1, 384), np.float32))
     dense.write(foreign, 10_000, live.index.path)
     again = index_of(live)
     again.warm()
