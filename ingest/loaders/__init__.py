@@ -8,10 +8,10 @@ from typing import Protocol
 
 from core.types import Document
 from ingest.loaders import detect
-from ingest.loaders.office import WordLoader
 from ingest.loaders.pdf import PdfLoader
 from ingest.loaders.text import MarkdownLoader, TextLoader
 from ingest.loaders.web import WebLoader
+from ingest.loaders.word import WordLoader
 
 
 class Loader(Protocol):
