@@ -9,6 +9,8 @@ from typing import Protocol
 from core.types import Document
 from ingest.loaders import detect
 from ingest.loaders.pdf import PdfLoader
+from ingest.loaders.sheets import SheetsLoader
+from ingest.loaders.slides import SlidesLoader
 from ingest.loaders.text import MarkdownLoader, TextLoader
 from ingest.loaders.web import WebLoader
 from ingest.loaders.word import WordLoader
@@ -34,6 +36,8 @@ class Loader(Protocol):
 LOADERS: Mapping[str, Loader] = {
     detect.PDF: PdfLoader(),
     detect.DOCX: WordLoader(),
+    detect.XLSX: SheetsLoader(),
+    detect.PPTX: SlidesLoader(),
     detect.HTML: WebLoader(),
     detect.MARKDOWN: MarkdownLoader(),
     detect.TEXT: TextLoader(detect.TEXT),

@@ -135,14 +135,16 @@ def choose_title(stated: str, headings: Sequence[Heading], name: str) -> str:
 
 
 def _says_something(title: str) -> bool:
-    junk = title.lower().startswith(("untitled", "microsoft word - ", "word document", "powerpoint presentation"))
+    junk = title.lower() == "presentation" or title.lower().startswith(
+        ("untitled", "microsoft word - ", "word document", "powerpoint presentation")
+    )
     file_name = title.lower().endswith((".doc", ".docx", ".pdf", ".tex", ".dvi", ".indd", ".qxd", ".html", ".htm"))
     return len(title) > 2 and any(c.isalpha() for c in title) and not junk and not file_name
 
 
-def listed(numbers: Sequence[int], *, most: int = 8) -> str:
-    """Numbers for a sentence: `3, 5 and 9`, or the first few of many."""
-    shown = [str(number) for number in numbers[:most]]
+def listed(numbers: Sequence[int | str], *, most: int = 8) -> str:
+    """Numbers or names for a sentence: `3, 5 and 9`, or the first few of many."""
+    shown = [str(number)[:LONGEST_TITLE] for number in numbers[:most]]
     if len(numbers) > most:
         return f"{', '.join(shown)} and {len(numbers) - most} more"
     return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else "".join(shown)

@@ -147,9 +147,8 @@ class BodyReader:
         cells = [""] * (_count(before) if before is not None else 0)
         for cell in _cells(row):
             column, span, merge = len(cells), _columns(cell), cell.find(f"{W}tcPr/{W}vMerge")
-            text = self._cell(cell)
-            if merge is not None and value(merge) != "restart":
-                text = text or above.get(column, "")
+            goes_on = merge is not None and value(merge) != "restart"
+            text = above.get(column, "") if goes_on else self._cell(cell)
             above[column] = text if merge is not None and len(text) <= LONGEST_REPEATED else ""
             cells += [text, *[text if header else ""] * (span - 1)]
         return cells
