@@ -8,6 +8,7 @@ from typing import Protocol
 
 from core.types import Document
 from ingest.loaders import detect
+from ingest.loaders.opendocument import OpenDocumentLoader
 from ingest.loaders.pdf import PdfLoader
 from ingest.loaders.sheets import SheetsLoader
 from ingest.loaders.slides import SlidesLoader
@@ -38,6 +39,9 @@ LOADERS: Mapping[str, Loader] = {
     detect.DOCX: WordLoader(),
     detect.XLSX: SheetsLoader(),
     detect.PPTX: SlidesLoader(),
+    detect.ODT: OpenDocumentLoader(detect.ODT),
+    detect.ODS: OpenDocumentLoader(detect.ODS),
+    detect.ODP: OpenDocumentLoader(detect.ODP),
     detect.HTML: WebLoader(),
     detect.MARKDOWN: MarkdownLoader(),
     detect.TEXT: TextLoader(detect.TEXT),

@@ -142,7 +142,9 @@ def _unpack(package: zipfile.ZipFile, entry: zipfile.ZipInfo, left: int, name: s
             if not archive and _is_markup(entry.filename, head):
                 seen = tail + (block.replace(b"\0", b"") if b"\0" in head else block)
                 if _ENTITY in seen:
-                    raise BadUpload(f"{name} defines entities, as no real document does. It was not opened.")
+                    raise BadUpload(
+                        f"{name} defines entities, as no real document does. It was not opened: save it anew."
+                    )
                 tail = seen[-len(_ENTITY) :]
     return count
 
