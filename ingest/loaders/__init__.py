@@ -8,10 +8,13 @@ from typing import Protocol
 
 from core.types import Document
 from ingest.loaders import detect
-from ingest.loaders.office import WordLoader
+from ingest.loaders.opendocument import OpenDocumentLoader
 from ingest.loaders.pdf import PdfLoader
+from ingest.loaders.sheets import SheetsLoader
+from ingest.loaders.slides import SlidesLoader
 from ingest.loaders.text import MarkdownLoader, TextLoader
 from ingest.loaders.web import WebLoader
+from ingest.loaders.word import WordLoader
 
 
 class Loader(Protocol):
@@ -34,6 +37,11 @@ class Loader(Protocol):
 LOADERS: Mapping[str, Loader] = {
     detect.PDF: PdfLoader(),
     detect.DOCX: WordLoader(),
+    detect.XLSX: SheetsLoader(),
+    detect.PPTX: SlidesLoader(),
+    detect.ODT: OpenDocumentLoader(detect.ODT),
+    detect.ODS: OpenDocumentLoader(detect.ODS),
+    detect.ODP: OpenDocumentLoader(detect.ODP),
     detect.HTML: WebLoader(),
     detect.MARKDOWN: MarkdownLoader(),
     detect.TEXT: TextLoader(detect.TEXT),

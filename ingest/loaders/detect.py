@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import re
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 from typing import NoReturn
 
@@ -13,6 +14,14 @@ from ingest.loaders.decode import looks_like_text
 
 PDF = "application/pdf"
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+ODT = "application/vnd.oasis.opendocument.text"
+ODP = "application/vnd.oasis.opendocument.presentation"
+ODS = "application/vnd.oasis.opendocument.spreadsheet"
+RTF = "application/rtf"
+EPUB = "application/epub+zip"
+ZIP = "application/zip"
 HTML = "text/html"
 MARKDOWN = "text/markdown"
 TEXT = "text/plain"
@@ -20,7 +29,10 @@ CSV = "text/csv"
 JSON = "application/json"
 
 HEAD = 64 << 10
-TAKEN = "Groundwork reads PDF, DOCX, HTML, Markdown and plain text."
+TAKEN = (
+    "Groundwork reads PDF, Word, PowerPoint, Excel and OpenDocument files, RTF, EPUB, HTML, Markdown, plain text "
+    "and ZIP archives of these."
+)
 
 _TEXT_NAMES = {
     ".md": MARKDOWN, ".markdown": MARKDOWN, ".csv": CSV, ".tsv": CSV, ".json": JSON, ".jsonl": JSON, ".ndjson": JSON,
@@ -47,17 +59,23 @@ _RIFF = {b"WEBP": _PICTURE, b"WAVE": _MEDIA, b"AVI ": _MEDIA}
 _OLE = (
     ("EncryptedPackage", "a password-protected Office file: remove the password and upload it again"),
     ("WordDocument", "an old or password-protected Word file: save it as .docx without a password"),
-    ("PowerPoint Document", "an old PowerPoint file: save it as PDF"),
-    ("Workbook", "an old Excel file: save the sheets as CSV or PDF"),
+    ("PowerPoint Document", "an old PowerPoint file: save it as .pptx"),
+    ("Workbook", "an old Excel file: save it as .xlsx"),
     ("__substg1.0_", "an Outlook message: save it as text or PDF"),
 )
 _OLE_OTHER = "an old or password-protected Word file (or another old Office file): save it as .docx without a password"
-_PACKAGES = (
-    ("xl/", "an Excel workbook: save the sheets as CSV or PDF"),
-    ("ppt/", "a PowerPoint presentation: save it as PDF"),
-    ("META-INF/container.xml", "an EPUB book: convert it to HTML or PDF"),
-    ("META-INF/manifest.xml", "an OpenDocument file: save it as .docx or PDF"),
+# What a package of Office says of its main part, in small letters: documents, templates, with and without macros.
+_OFFICE = (
+    (re.compile(rb"wordprocessingml\.(document|template)\.main\+xml|ms-word\.\w+\.macroenabled\w*\.main\+xml"), DOCX),
+    (re.compile(rb"spreadsheetml\.(sheet|template)\.main\+xml|ms-excel\.\w+\.macroenabled\.main\+xml"), XLSX),
+    (re.compile(rb"presentationml\.\w+\.main\+xml|ms-powerpoint\.\w+\.macroenabled\.main\+xml"), PPTX),
 )
+_MAIN_PARTS = {"word/document.xml": DOCX, "xl/workbook.xml": XLSX, "ppt/presentation.xml": PPTX}
+_OPEN = {
+    EPUB: EPUB, ODT: ODT, f"{ODT}-template": ODT, f"{ODT}-master": ODT, ODP: ODP, f"{ODP}-template": ODP, ODS: ODS,
+    f"{ODS}-template": ODS,
+}  # fmt: skip
+_CONTENT_TYPES = "[Content_Types].xml"
 _MARKUP = re.compile(
     rb"<(!doctype html|html|head|body|title|h[1-6]|p|div|table|article|section|span|ul|ol|pre)[\s>/]", re.I
 )
@@ -98,19 +116,38 @@ def _is_pdf(path: Path, head: bytes) -> bool:
 def _package_type(path: Path, name: str) -> str:
     try:
         with zipfile.ZipFile(path) as package:
-            names = package.namelist()
-    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, OSError) as error:
+            names = set(package.namelist())
+            stated = _beginning(package, "mimetype", names).decode("ascii", "replace").strip()
+            parts = _beginning(package, _CONTENT_TYPES, names).lower()
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError, OSError) as error:
         raise BadUpload(
             f"{name} is damaged: it looks like an office file or archive that was cut off. Save it anew."
         ) from error
-    if "word/document.xml" in names:
-        return DOCX
-    for part, kind in _PACKAGES:
-        if any(entry.startswith(part) for entry in names):
-            _refuse(name, kind)
-    if "[Content_Types].xml" in names:
+    if kind := _OPEN.get(stated) or _office_kind(parts, names):
+        return kind
+    if stated.startswith("application/vnd.oasis.opendocument"):
+        _refuse(name, "an OpenDocument drawing, chart or formula: save it as PDF")
+    if b"ms-excel.sheet.binary" in parts:
+        _refuse(name, "a binary Excel workbook: save it as .xlsx")
+    if parts:
         raise BadUpload(f"{name} is damaged: the text is missing from this office file. Save it anew.")
-    _refuse(name, "a ZIP archive: unpack it and upload the files")
+    if any(entry.endswith(".iwa") for entry in names):
+        _refuse(name, "an Apple iWork file: export it to Word, Excel, PowerPoint or PDF")
+    return EPUB if "META-INF/container.xml" in names else ZIP
+
+
+def _beginning(package: zipfile.ZipFile, part: str, names: set[str]) -> bytes:
+    if part not in names or package.getinfo(part).flag_bits & 1:
+        return b""
+    with package.open(part) as stream:
+        return stream.read(1 << 20)
+
+
+def _office_kind(parts: bytes, names: set[str]) -> str | None:
+    for pattern, kind in _OFFICE:
+        if pattern.search(parts):
+            return kind
+    return next((kind for part, kind in _MAIN_PARTS.items() if part in names), None)
 
 
 def _ole_kind(path: Path) -> str:
@@ -137,7 +174,7 @@ def _text_type(head: bytes, name: str) -> str:
     ending = PurePosixPath(name.lower()).suffix
     start = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")
     if start.startswith(b"{\\rtf"):
-        _refuse(name, "an RTF file: save it as .docx or PDF")
+        return RTF
     if re.match(rb"(<\?xml[^>]*>\s*)?(<!--.{0,2000}?-->\s*)*(<!doctype svg[^>]*>\s*)?<svg[\s>]", start, re.I | re.S):
         _refuse(name, _PICTURE)
     if _HTML_ROOT.match(start):
