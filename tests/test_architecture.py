@@ -39,6 +39,8 @@ OWNERS = {
         "ingest/loaders/pdf_page.py",
         "ingest/loaders/pictures.py",
     },
+    "PIL": {"ingest/loaders/pictures.py"},
+    "rapidocr": {"ingest/ocr/rapid.py"},
     "docx": {"ingest/loaders/office.py"},
     "langchain_community": {"ingest/loaders/community.py"},
     "openai": {"core/models/client.py"},

@@ -10,6 +10,7 @@ from core.types import Document
 from ingest.loaders import detect
 from ingest.loaders.office import WordLoader
 from ingest.loaders.pdf import PdfLoader
+from ingest.loaders.pictures import PictureLoader
 from ingest.loaders.text import MarkdownLoader, TextLoader
 from ingest.loaders.web import WebLoader
 
@@ -39,6 +40,10 @@ LOADERS: Mapping[str, Loader] = {
     detect.TEXT: TextLoader(detect.TEXT),
     detect.CSV: TextLoader(detect.CSV),
     detect.JSON: TextLoader(detect.JSON),
+    **{
+        kind: PictureLoader(kind)
+        for kind in (detect.PNG, detect.JPEG, detect.TIFF, detect.WEBP, detect.BMP, detect.GIF)
+    },
 }
 
 
