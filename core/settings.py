@@ -73,6 +73,12 @@ class Settings(BaseSettings):
     upload_mb: int = Field(50, ge=1, le=50, description="Largest file; the same number is in .streamlit/config.toml.")
     parse_seconds: float = Field(120.0, gt=0, description="Longest time that reading one file may take.")
     parse_memory_mb: int = Field(1024, ge=256, description="Most memory that reading one file may take.")
+    ocr_languages: str = Field(
+        "",
+        pattern=r"^[A-Za-z_+,\- ]{0,200}$",
+        description="Languages of scans, as Tesseract names them: eng+deu; empty: up to three of those installed.",
+    )
+    ocr_page_seconds: float = Field(60.0, gt=0, description="Longest time that recognising one page may take.")
     ingest: bool = Field(True, description="Start the ingest worker with the web application.")
 
     @field_validator("data", "models", "cache")

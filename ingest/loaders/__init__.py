@@ -10,6 +10,7 @@ from core.types import Document
 from ingest.loaders import detect
 from ingest.loaders.opendocument import OpenDocumentLoader
 from ingest.loaders.pdf import PdfLoader
+from ingest.loaders.pictures import PictureLoader
 from ingest.loaders.sheets import SheetsLoader
 from ingest.loaders.slides import SlidesLoader
 from ingest.loaders.text import MarkdownLoader, TextLoader
@@ -47,6 +48,10 @@ LOADERS: Mapping[str, Loader] = {
     detect.TEXT: TextLoader(detect.TEXT),
     detect.CSV: TextLoader(detect.CSV),
     detect.JSON: TextLoader(detect.JSON),
+    **{
+        kind: PictureLoader(kind)
+        for kind in (detect.PNG, detect.JPEG, detect.TIFF, detect.WEBP, detect.BMP, detect.GIF)
+    },
 }
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from core.errors import BadUpload, NoText
 from core.types import Document
-from ingest.loaders.pdf import PdfLoader, _place, _squeezed
+from ingest.loaders.pdf import PdfLoader
+from ingest.loaders.pdf_outline import _place, _squeezed
 from tests.ingest.made import pdf
 
 
@@ -54,11 +55,11 @@ def test_a_title_that_says_nothing_gives_way_to_the_file_name(tmp_path: Path) ->
 
 def test_pages_without_text_are_counted(tmp_path: Path) -> None:
     document = load(tmp_path, pdf(["text", "", ""]))
-    assert document.warnings == ("Pages 2 and 3 have no text (a picture or a scan?).",)
+    assert document.warnings == ("Pages 2 and 3 are empty.",)
 
 
-def test_a_scan_is_refused_as_one(tmp_path: Path) -> None:
-    with pytest.raises(NoText, match=r"report.pdf holds pictures but no text: it looks scanned"):
+def test_a_file_of_blank_pages_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(NoText, match=r"report.pdf holds no text"):
         load(tmp_path, pdf(["", ""]))
 
 
