@@ -94,7 +94,9 @@ class _Splitter:
         over = {
             cut for cut, tokens in zip(doubtful, self._sizer.exactly(texts), strict=True) if tokens > self._sizes.reads
         }
-        return [part for cut in cuts for part in (self._read_whole(self._halved(cut)) or [cut] if cut in over else [cut])]
+        return [
+            part for cut in cuts for part in (self._read_whole(self._halved(cut)) or [cut] if cut in over else [cut])
+        ]
 
     def _embedded(self, cut: Cut) -> str:
         heading = self._headings.over(cut.start, cut.end)
