@@ -23,6 +23,7 @@ from ingest.lease import Lease
 from ingest.loaders import parser_of
 from ingest.receipts import embedded, made_with, receipt
 from ingest.split import BUDGET, OVERLAP, SPLITTER, Count, split
+from ingest.tokens import StoppableCounter
 
 # Texts in one request: few enough that "cancel" is felt soon when the model server has answers to write first.
 BATCH = 16
@@ -127,14 +128,8 @@ class Intake:
             )
         with _timed(seconds, "splitting"):
             lease.report("splitting", 0, len(document.text))
-
-            def count_or_stop(text: str) -> int:
-                lease.check()
-                return count(text)
-
-            chunks = split(
-                document, count_tokens=count_or_stop, budget=self.options.budget, overlap=self.options.overlap
-            )
+            counter = StoppableCounter(count, lease.check)
+            chunks = split(document, count_tokens=counter, budget=self.options.budget, overlap=self.options.overlap)
         made = receipt(document, chunks, sha256=source.sha256, splitter=self.options.splitter, seconds=seconds)
         lease.report("storing", 0, len(chunks))
         self.chunks.save_text(source.id, document, chunks, made)

@@ -15,7 +15,7 @@ from core.types import Scope
 
 MOST_TERMS = 64
 # The heading repeats on every chunk of a section: it helps, but must not outweigh the text.
-TEXT_WEIGHT, HEADING_WEIGHT = 1.0, 0.5
+TEXT_WEIGHT, HEADING_WEIGHT, CONTEXT_WEIGHT = 1.0, 0.5, 0.5
 
 WORDS = table("chunk_words", column("rowid", Integer), column("chunk_words", String))
 TERM = re.compile(r"[^\W_]+(?:[.'’-][^\W_]+)*", re.UNICODE)
@@ -32,7 +32,7 @@ class KeywordIndex:
         match = expression(query)
         if not match:
             return []
-        score = func.bm25(literal("chunk_words"), TEXT_WEIGHT, HEADING_WEIGHT, type_=Float)
+        score = func.bm25(literal("chunk_words"), TEXT_WEIGHT, HEADING_WEIGHT, CONTEXT_WEIGHT, type_=Float)
         statement = (
             select(WORDS.c.rowid, score.label("score"))
             .join(ChunkRow, ChunkRow.id == WORDS.c.rowid)

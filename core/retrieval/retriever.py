@@ -82,7 +82,8 @@ def _passage(chunk: StoredChunk, rank: int, score: float, dense: float | None, k
     return Passage(
         chunk_id=chunk.id, document_id=chunk.document_id, document_title=chunk.document_title, text=chunk.text,
         start=chunk.start, end=chunk.end, page=chunk.page, heading=chunk.heading, rank=rank, score=score,
-        dense_score=dense, keyword_score=keyword,
+        dense_score=dense, keyword_score=keyword, context=chunk.context, section=chunk.section,
+        section_start=chunk.section_start,
     )  # fmt: skip
 
 

@@ -33,7 +33,7 @@ FOUND = (DocumentStatus.searchable.value, DocumentStatus.ready.value)
 
 @dataclass(frozen=True, slots=True)
 class StoredChunk:
-    """A chunk and what is needed to show it."""
+    """A chunk and what is needed to show it; `section` is the text around it, which begins at `section_start`."""
 
     id: int
     document_id: str
@@ -43,6 +43,9 @@ class StoredChunk:
     end: int
     page: int | None
     heading: str
+    context: str
+    section: str
+    section_start: int
 
 
 class ChunkStore:
@@ -76,6 +79,9 @@ class ChunkStore:
                     "end": c.end,
                     "page": c.page,
                     "heading": c.heading,
+                    "context": c.context,
+                    "section_start": c.section_start if c.section_end else c.start,
+                    "section_end": c.section_end or c.end,
                     "text": c.text,
                 }
                 for c in chunks
@@ -87,15 +93,15 @@ class ChunkStore:
             raise_generation(session)
 
     def unembedded(self, document_id: str, embedder: str) -> list[tuple[int, str]]:
-        """Ids and texts (under their heading) of the chunks that have no vector of this embedder yet."""
+        """Ids and texts (as `embedded_text` makes them) of the chunks that have no vector of this embedder yet."""
         query = (
-            select(ChunkRow.id, ChunkRow.heading, ChunkRow.text)
+            select(ChunkRow.id, ChunkRow.heading, ChunkRow.context, ChunkRow.text)
             .outerjoin(VectorRow, (VectorRow.chunk_id == ChunkRow.id) & (VectorRow.embedder == embedder))
             .where(ChunkRow.document_id == document_id, VectorRow.chunk_id.is_(None))
             .order_by(ChunkRow.position)
         )
         with self.db.read() as session:
-            return [(id, f"{heading}\n{text}" if heading else text) for id, heading, text in session.execute(query)]
+            return [(id, embedded_text(*parts)) for id, *parts in session.execute(query)]
 
     def form(self, embedder: str) -> str:
         """How the stored vectors of an embedding model were computed; "" while there are none."""
@@ -147,9 +153,13 @@ class ChunkStore:
 
     def load(self, chunk_ids: Sequence[int], scope: Scope) -> dict[int, StoredChunk]:
         """The chunks among these that the scope may see: a stale index never shows a deleted or foreign one."""
+        section = func.substr(
+            DocumentTextRow.text, ChunkRow.section_start + 1, ChunkRow.section_end - ChunkRow.section_start
+        )
         query = (
-            select(ChunkRow, DocumentRow.title, DocumentRow.name)
+            select(ChunkRow, DocumentRow.title, DocumentRow.name, section)
             .join(DocumentRow, DocumentRow.id == ChunkRow.document_id)
+            .outerjoin(DocumentTextRow, DocumentTextRow.document_id == ChunkRow.document_id)
             .where(ChunkRow.id.in_(chunk_ids), *visible(scope))
         )
         with self.db.read() as session:
@@ -163,9 +173,17 @@ class ChunkStore:
                     row.end,
                     row.page,
                     row.heading,
+                    row.context,
+                    around or "",
+                    row.section_start,
                 )
-                for row, title, name in session.execute(query)
+                for row, title, name, around in session.execute(query)
             }
+
+
+def embedded_text(heading: str, context: str, text: str) -> str:
+    """What an embedder gets of a chunk: the headings above it, what it cannot be understood without, its text."""
+    return "\n".join(part for part in (heading, context, text) if part)
 
 
 def visible(scope: Scope) -> list[ColumnElement[bool]]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pysqlite3
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -164,33 +165,47 @@ def test_somebody_elses_database_is_left_untouched(tmp_path: Path) -> None:
         upgrade(path)
 
 
-def test_a_migration_keeps_a_backup_and_the_rows(db: Database, tmp_path: Path) -> None:
-    fill(db)
-    db.close()
-    connection = pysqlite3.connect(str(tmp_path / "app.db"))
-    connection.execute("UPDATE alembic_version SET version_num='0001_documents'")
-    for table in (
-        "comparisons",
-        "measurements",
-        "endpoints",
-        "traces",
-        "citations",
-        "passages",
-        "feedback",
-        "messages",
-        "conversations",
-        "pipelines",
-        "publications",
-        "prompt_versions",
-        "prompts",
-    ):
-        connection.execute(f"DROP TABLE {table}")  # an installation that has only the first migration
-    connection.commit()
-    connection.close()
+def first_version(path: Path) -> None:
+    """A database as an installation has it that knew only the first migration, with one document of one chunk."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    engine = db_module.connect(path, foreign_keys=False)
+    with engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001_documents")
+    with engine.begin() as connection:
+        for statement in (
+            "INSERT INTO users VALUES ('u', 'U', 'admin', '2026-01-01 00:00:00')",
+            "INSERT INTO documents(id, owner_id, name, title, media_type, sha256, size, status, error, receipt, created_at)"
+            " VALUES ('d', 'u', 'n', '', '', '0', 1, 'ready', '', '{}', '2026-01-01 00:00:00')",
+            "INSERT INTO chunks(document_id, position, start_offset, end_offset, heading, text)"
+            " VALUES ('d', 0, 3, 18, 'Terms', 'Warranties last')",
+        ):
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+def test_a_migration_keeps_a_backup_and_the_rows(tmp_path: Path) -> None:
+    first_version(tmp_path / "app.db")
     upgrade(tmp_path / "app.db")
     assert (tmp_path / "app.before-0001_documents.db").exists()
     again = Database(tmp_path / "app.db")
     with again.read() as session:
         assert session.scalar(select(ChunkRow.text)) == "Warranties last"
         assert session.scalar(select(PromptRow.name)) is None
+    again.close()
+
+
+def test_chunks_of_earlier_versions_are_their_own_section_and_stay_searchable(tmp_path: Path) -> None:
+    first_version(tmp_path / "app.db")
+    upgrade(tmp_path / "app.db")
+    again = Database(tmp_path / "app.db")
+    with again.read() as session:
+        row = session.scalars(select(ChunkRow)).one()
+        assert (row.context, row.section_start, row.section_end) == ("", 3, 18)
+    assert matches(again, "warranty") == matches(again, "terms") == 1
+    with pytest.raises(IntegrityError, match="immutable"), again.write() as session:
+        session.execute(text("UPDATE chunks SET text='b'"))
+    with again.write() as session:
+        session.execute(text("INSERT INTO chunk_words(chunk_words, rank) VALUES ('integrity-check', 1)"))
     again.close()

@@ -92,6 +92,9 @@ class ChunkRow(Base):
     page: Mapped[int | None]
     heading: Mapped[str] = mapped_column(Text, default="")
     text: Mapped[str] = mapped_column(Text)
+    context: Mapped[str] = mapped_column(Text, default="")
+    section_start: Mapped[int] = mapped_column(default=0)
+    section_end: Mapped[int] = mapped_column(default=0)
 
 
 class VectorRow(Base):
