@@ -25,7 +25,7 @@ from core.storage.tables import (
     JobRow,
     VectorRow,
 )
-from core.types import DocumentStatus
+from core.types import DocumentStatus, JobStatus
 
 DRAFT_SECONDS = 1800.0  # a running application sweeps long before
 
@@ -162,6 +162,7 @@ def _chunk_texts(session: Session) -> Iterator[Finding]:
 def _stuck(session: Session) -> Iterator[tuple[str, str]]:
     waiting = (DocumentStatus.queued.value, DocumentStatus.processing.value, DocumentStatus.searchable.value)
     job = select(JobRow.id).where(JobRow.document_id == DocumentRow.id, JobRow.status.in_(OPEN)).exists()
-    failed = select(JobRow.id).where(JobRow.document_id == DocumentRow.id, JobRow.error != "").exists()
+    gave_up = (JobStatus.failed.value, JobStatus.cancelled.value)
+    failed = select(JobRow.id).where(JobRow.document_id == DocumentRow.id, JobRow.status.in_(gave_up)).exists()
     query = select(DocumentRow.id, DocumentRow.owner_id).where(DocumentRow.status.in_(waiting), ~job, ~failed)
     yield from ((id, owner) for id, owner in session.execute(query))

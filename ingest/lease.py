@@ -76,8 +76,8 @@ class Lease:
                 if progress[0] != written[0] or age > due:
                     self.jobs.progress(self.job_id, self.worker, stage=progress[0], done=progress[1], total=progress[2])
                     written, moment = progress, time.monotonic()
-                elif self.jobs.cancel_requested(self.job_id):
-                    self._reason = "The job was cancelled."
+                elif not self.jobs.held(self.job_id, self.worker):
+                    self._reason = "The job was cancelled, paused, taken over or removed."
             except Cancelled as error:
                 self._reason = str(error)
             except StorageError:

@@ -62,11 +62,11 @@ class Worker:
             self._finish(job, JobStatus.done)
         except Cancelled as error:
             if self.stop.is_set():
-                self._release()
+                self._release(job)
             else:
                 self._finish(job, JobStatus.cancelled, str(error))
         except StorageBusy:
-            self._release()  # nothing is wrong with the document: it waits for its next turn
+            self._release(job)  # nothing is wrong with the document: it waits for its next turn
             self.stop.wait(STORAGE_PAUSE)
         except GroundworkError as error:
             log.info("job %s failed: %s", job.id, error.code)
@@ -80,8 +80,8 @@ class Worker:
     def _finish(self, job: Job, status: JobStatus, error: str = "") -> None:
         self._patiently(lambda: self.jobs.finish(job.id, self.id, status, error))
 
-    def _release(self) -> None:
-        self._patiently(lambda: self.jobs.release(self.id))
+    def _release(self, job: Job) -> None:
+        self._patiently(lambda: self.jobs.release(job.id, self.id))
 
     def _patiently(self, write: Callable[[], None]) -> None:
         """Write when the disk or the lock allows it. If we stop first, the lease runs out and another takes over."""

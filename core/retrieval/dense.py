@@ -62,6 +62,11 @@ class DenseIndex:
         """The chunk ids that the index holds now."""
         return self._ids
 
+    def stored_ids(self) -> NDArray[np.int64]:
+        """The chunk ids that the file on the disk holds."""
+        index, _ = read(self.path)
+        return faiss.vector_to_array(index.id_map) if index is not None else NOTHING
+
     def save(self) -> None:
         """Write the index beside the database, so that the next start need not rebuild it."""
         with self._lock:

@@ -204,7 +204,7 @@ def test_cancelling_while_the_file_is_read_ends_the_job(live: Services, working:
     thread.join(20)
     assert not thread.is_alive()
     assert job(live, job_id).status == JobStatus.cancelled
-    assert live.documents.get(document_id, owner_id=OWNER).error == "Reading slow.md was cancelled."
+    assert live.documents.get(document_id, owner_id=OWNER).error == "Cancelled before it was read."
 
 
 @pytest.mark.usefixtures("clean")

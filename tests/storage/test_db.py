@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pysqlite3
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -17,7 +18,18 @@ from core.storage import db as db_module
 from core.storage import migrations
 from core.storage.db import Database
 from core.storage.migrations import upgrade
-from core.storage.tables import Base, ChunkRow, DocumentRow, PreferenceRow, PromptRow, PromptVersionRow, UserRow
+from core.storage.tables import (
+    Base,
+    ChunkRow,
+    DocumentRow,
+    DocumentTextRow,
+    JobRow,
+    PreferenceRow,
+    PromptRow,
+    PromptVersionRow,
+    UserRow,
+    VectorRow,
+)
 
 
 @pytest.fixture
@@ -164,33 +176,43 @@ def test_somebody_elses_database_is_left_untouched(tmp_path: Path) -> None:
         upgrade(path)
 
 
-def test_a_migration_keeps_a_backup_and_the_rows(db: Database, tmp_path: Path) -> None:
-    fill(db)
-    db.close()
-    connection = pysqlite3.connect(str(tmp_path / "app.db"))
-    connection.execute("UPDATE alembic_version SET version_num='0001_documents'")
-    for table in (
-        "comparisons",
-        "measurements",
-        "endpoints",
-        "traces",
-        "citations",
-        "passages",
-        "feedback",
-        "messages",
-        "conversations",
-        "pipelines",
-        "publications",
-        "prompt_versions",
-        "prompts",
-    ):
-        connection.execute(f"DROP TABLE {table}")  # an installation that has only the first migration
+def test_a_migration_keeps_a_backup_and_the_rows(tmp_path: Path) -> None:
+    path = tmp_path / "app.db"
+    engine = db_module.connect(path, foreign_keys=False)
+    with engine.connect() as connection:  # an installation that has only the first migration
+        config = Config()
+        config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001_documents")
+    engine.dispose()
+    connection = pysqlite3.connect(str(path))
+    for statement in OLD_ROWS:
+        connection.execute(statement)
     connection.commit()
     connection.close()
-    upgrade(tmp_path / "app.db")
+    upgrade(path)
     assert (tmp_path / "app.before-0001_documents.db").exists()
-    again = Database(tmp_path / "app.db")
+    again = Database(path)
     with again.read() as session:
         assert session.scalar(select(ChunkRow.text)) == "Warranties last"
         assert session.scalar(select(PromptRow.name)) is None
+        vector = session.scalars(select(VectorRow)).one()
+        assert (vector.chunk_id, vector.embedder, vector.data, vector.text_hash) == (1, "e", bytes(4), None)
+        job = session.scalars(select(JobRow)).one()
+        assert (job.id, job.lane, job.priority, job.batch_id) == ("j", "read", 0, None)
+        assert session.scalar(select(DocumentTextRow.tables)) == []
+    assert matches(again, "warranties") == 1
     again.close()
+
+
+OLD_ROWS = (
+    "INSERT INTO users(id, name, role, created_at) VALUES ('u', 'U', 'admin', '2026-01-01')",
+    "INSERT INTO documents(id, owner_id, name, title, media_type, sha256, size, status, error, receipt, created_at)"
+    " VALUES ('d', 'u', 'n', 'n', '', 'x', 1, 'ready', '', '{}', '2026-01-01')",
+    "INSERT INTO document_texts(document_id, text, pages, headings) VALUES ('d', 'Warranties last', '[]', '[]')",
+    "INSERT INTO chunks(document_id, position, start_offset, end_offset, heading, text)"
+    " VALUES ('d', 0, 0, 15, 'Terms', 'Warranties last')",
+    "INSERT INTO vectors(chunk_id, embedder, dimension, data) VALUES (1, 'e', 1, x'00000000')",
+    "INSERT INTO jobs(id, owner_id, kind, document_id, status, stage, done, total, attempts, worker, cancel_requested,"
+    " error, created_at) VALUES ('j', 'u', 'ingest', 'd', 'done', '', 0, 0, 1, '', 0, '', '2026-01-01')",
+)
