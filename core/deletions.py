@@ -189,7 +189,7 @@ def _rows(session: Session, remains: _Remains) -> dict[str, int]:
     if remains.first_chunk is not None:
         between = VectorRow.chunk_id.between(remains.first_chunk, remains.last_chunk)
         orphaned = ~select(ChunkRow.id).where(ChunkRow.id == VectorRow.chunk_id).exists()
-        found["vectors"] = session.scalar(select(func.count()).where(between, orphaned)) or 0
+        found["vectors"] = session.scalar(select(func.count()).select_from(VectorRow).where(between, orphaned)) or 0
     return found
 
 

@@ -7,8 +7,12 @@ import threading
 import time
 from types import TracebackType
 
+from sqlalchemy.orm import Session
+
 from core.errors import Cancelled, StorageError
 from core.jobs import Jobs
+from core.leases import confirm
+from core.storage.tables import JobRow
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +62,10 @@ class Lease:
         """Raise Cancelled when the work must stop."""
         if self.ended():
             raise Cancelled(self._reason or "The worker is to stop.")
+
+    def confirm(self, session: Session) -> JobRow:
+        """The job, in the transaction that stores what was made of it. Raises Cancelled when it is no longer ours."""
+        return confirm(session, self.job_id, self.worker)
 
     def wait(self, seconds: float) -> None:
         """Do nothing for a while. Raises Cancelled."""

@@ -21,7 +21,7 @@ from core.services import Services
 from core.storage.files import FileStore
 from core.storage.tables import ChunkRow, DocumentRow, DocumentTextRow, JobRow, VectorRow
 from core.types import DocumentStatus, JobStatus, Scope
-from ingest import intake, worker
+from ingest import embedding, intake, worker
 from ingest.intake import Intake, IntakeOptions
 from ingest.presence import Presence, is_alive
 from ingest.worker import Worker
@@ -58,6 +58,7 @@ def stop() -> threading.Event:
 @pytest.fixture(autouse=True)
 def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intake, "MODEL_PAUSE", 0.05)
+    monkeypatch.setattr(embedding, "MODEL_PAUSE", 0.05)
     monkeypatch.setattr(worker, "STORAGE_PAUSE", 0.05)
 
 
@@ -146,7 +147,7 @@ def test_vectors_belong_to_their_chunks_under_their_headings(live: Services, wor
     stored = live.chunks.changes(EMBEDDER, np.zeros(0, np.int64))
     with live.db.read() as session:
         chunks = {row.id: row for row in session.scalars(select(ChunkRow))}
-    assert len(stored.added) == len(chunks) > 2 * intake.BATCH
+    assert len(stored.added) == len(chunks) > 2 * embedding.BATCH
     for id, vector in zip(stored.added, stored.vectors, strict=True):
         heading = chunks[id].heading
         assert heading.startswith("Part ")
