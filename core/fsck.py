@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 from core.documents import INGEST
 from core.errors import StorageError
 from core.jobs import OPEN, Jobs
-from core.retrieval.dense import DenseIndex, read
+from core.retrieval.dense import read
 from core.retrieval.serving import REBUILD, serving
+from core.retrieval.serving_index import ServingIndex
 from core.retrieval.store import FOUND
 from core.storage.db import Database
 from core.storage.files import FileStore
@@ -46,7 +47,7 @@ class Finding:
 class Fsck:
     """Reads in one snapshot, so that it may run while people work."""
 
-    def __init__(self, db: Database, files: FileStore, jobs: Jobs, index: DenseIndex) -> None:
+    def __init__(self, db: Database, files: FileStore, jobs: Jobs, index: ServingIndex) -> None:
         self.db = db
         self.files = files
         self.jobs = jobs

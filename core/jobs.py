@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from core.errors import Conflict, NotFound
 from core.leases import EMBED, OPEN, READ, Job, Leases, end, job_of
+from core.retrieval.serving import REBUILD, decline
 from core.storage.tables import BatchRow, DocumentRow, JobRow
 from core.types import DocumentStatus, JobStatus
 
@@ -86,6 +87,8 @@ class Jobs(Leases):
             if row.status in OPEN:
                 row.cancel_requested = True
                 end(session, row, JobStatus.cancelled, "")
+                if row.kind == REBUILD:
+                    decline(session)
 
     def pause(self, job_id: str, *, owner_id: str) -> None:
         """Let a job rest. Its finished pages and vectors are kept. Raises Conflict when it has ended."""

@@ -146,6 +146,12 @@ def hand_over(row: JobRow, *, chunks: int, seconds: float) -> None:
     row.read_seconds += seconds
 
 
+def requeue(row: JobRow) -> None:
+    """Put it back into the line, behind those that are more urgent; what it has done is kept."""
+    row.status, row.worker, row.lease_until = JobStatus.queued.value, "", None
+    row.attempts = max(0, row.attempts - 1)
+
+
 def end(session: Session, row: JobRow, status: JobStatus, error: str) -> None:
     """Bring a job to its end, and its document out of waiting for it."""
     row.status, row.error, row.finished_at, row.lease_until = status.value, error, now(), None

@@ -38,8 +38,9 @@ from core.models.secrets import KeyVault
 from core.models.workbench import Workbench
 from core.processes import ChildProcess
 from core.prompts import Prompts
-from core.retrieval.dense import DenseIndex
+from core.rebuilds import Rebuilds
 from core.retrieval.keyword import KeywordIndex
+from core.retrieval.serving_index import ServingIndex
 from core.retrieval.store import ChunkStore
 from core.samples import Samples
 from core.settings import ROOT, Settings, load
@@ -81,7 +82,8 @@ class Services:
     workbench: Workbench
     comparisons: Comparisons
     health: HealthWatch
-    index: DenseIndex
+    index: ServingIndex
+    rebuilds: Rebuilds
     chain: Callable[[], AnswerChain]
     prompts: Prompts
     conversations: Conversations
@@ -159,8 +161,8 @@ class Services:
             "--data": settings.data,
             "--models": settings.model_store,
             "--chat": self.models.active_id(),
-            "--embedder": settings.embedding_model,
-            "--embedder-form": self.chunks.form(settings.embedding_model) or settings.embedding_form,
+            "--embedder": (serving := self.index.serving()),
+            "--embedder-form": self.chunks.form(serving) or settings.embedding_form,
             "--cache": settings.cache_folder,
             "--context": settings.context_tokens,
             "--slots": settings.slots,
@@ -196,7 +198,7 @@ def build(settings: Settings, client: ModelClient | None = None) -> Services:
     models = Models(settings, db, client, endpoints)
     prompts, conversations, pipelines = Prompts(db, SEEDS), Conversations(db), Pipelines(db)
     prompts.prepare(author_id=LOCAL.id)
-    index = DenseIndex(chunks, settings.embedding_model, settings.index)
+    index = ServingIndex(chunks, settings.embedding_model, settings.index)
     options = GenerationOptions(max_tokens=settings.answer_tokens)
 
     def recipe() -> Recipe:
@@ -222,13 +224,14 @@ def build(settings: Settings, client: ModelClient | None = None) -> Services:
     return Services(
         settings, db, accounts, files, jobs, Batches(db, jobs), documents, Library(db, documents),
         Deletions(db, files, index), chunks, client, endpoints, models,
-        workbench, comparisons, HealthWatch(models, client), index, chain, prompts, conversations, turns, Answers(db),
+        workbench, comparisons, HealthWatch(models, client), index,
+        Rebuilds(db, jobs, settings.embedding_model), chain, prompts, conversations, turns, Answers(db),
         namer, FeedbackBook(db), Samples(documents, SAMPLES),
     )  # fmt: skip
 
 
 def _chain(
-    settings: Settings, db: Database, chunks: ChunkStore, index: DenseIndex, client: ModelClient, engine: ActiveEngine
+    settings: Settings, db: Database, chunks: ChunkStore, index: ServingIndex, client: ModelClient, engine: ActiveEngine
 ) -> AnswerChain:
     """LangChain takes a second to import: the first question pays for it, or the time when nobody asks, but no page."""
     from core.chat.chain import AnswerChain

@@ -33,8 +33,8 @@ WAITING = "waiting for the embedding model"
 class Embedder(Protocol):
     """Makes vectors of length 1: float32 of shape (len(texts), dimension)."""
 
-    def embed(self, texts: Sequence[str], *, priority: str) -> Vectors: ...
-    def embedding_form(self) -> str: ...
+    def embed(self, texts: Sequence[str], *, priority: str, model: str = "") -> Vectors: ...
+    def embedding_form(self, model: str = "") -> str: ...
 
 
 class Embedding:
@@ -81,10 +81,7 @@ class Embedding:
         if self._untested is None:
             self._untested = self.selftest.untested()
         self._untested = list(dict.fromkeys([*self._untested, document_id]))
-        with self.db.read() as session:
-            line = select(JobRow.id).where(JobRow.lane == EMBED, JobRow.status == JobStatus.queued.value)
-            others = session.scalar(line.limit(1)) is not None
-        if others and len(self._untested) < TESTED_TOGETHER:
+        if self.others_wait() and len(self._untested) < TESTED_TOGETHER:
             return
         try:
             while self._untested:
@@ -101,8 +98,8 @@ class Embedding:
         for start in range(0, len(missing), BATCH):
             part = missing[start : start + BATCH]
             lease.report("embedding", there + start, total)
-            vectors = self._embed([text for _, text in part], there + start, total, lease)
-            form = form or self.embedder.embedding_form()
+            vectors = self.vectors_of([text for _, text in part], there + start, total, lease, model=embedder)
+            form = form or self.embedder.embedding_form(embedder)
             self.vectors.keep(
                 document_id, embedder, [hash for hash, _ in part], vectors, form=form, within=lease.confirm
             )
@@ -115,11 +112,19 @@ class Embedding:
             if row is not None:
                 row.status = DocumentStatus.ready.value
 
-    def _embed(self, texts: Sequence[str], done: int, total: int, lease: Lease) -> Vectors:
+    def others_wait(self) -> bool:
+        """Whether documents wait for their vectors."""
+        line = select(JobRow.id).where(
+            JobRow.lane == EMBED, JobRow.status == JobStatus.queued.value, JobRow.document_id.is_not(None)
+        )
+        with self.db.read() as session:
+            return session.scalar(line.limit(1)) is not None
+
+    def vectors_of(self, texts: Sequence[str], done: int, total: int, lease: Lease, *, model: str) -> Vectors:
         """One batch; while the model server is starting, restarting or busy, wait for it."""
         while True:
             try:
-                return self.embedder.embed(texts, priority="ingest")
+                return self.embedder.embed(texts, priority="ingest", model=model)
             except (ModelUnavailable, ModelBusy, ModelMissing):
                 lease.report(WAITING, done, total)
                 lease.wait(MODEL_PAUSE)

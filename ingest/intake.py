@@ -23,6 +23,7 @@ from ingest import sandbox
 from ingest.embedding import MODEL_PAUSE, WAITING, Embedder, Embedding
 from ingest.lease import Lease
 from ingest.loaders import parser_of
+from ingest.rebuild import Rebuild
 from ingest.receipts import made_with, of_copy, receipt
 from ingest.selftest import SelfTest
 from ingest.split import BUDGET, OVERLAP, SPLITTER, Count, split
@@ -73,6 +74,7 @@ class Intake:
         self.options = options
         self.selftest = SelfTest(db)
         self.embedding = Embedding(db, chunks, embedder, options.embedder, self.selftest)
+        self.rebuilding = Rebuild(db, self.embedding, options.embedder)
 
     def read(self, document_id: str, lease: Lease) -> None:
         """Bring a document to `searchable` and its job into the line for vectors.
@@ -88,6 +90,10 @@ class Intake:
                 self._hand_over(session, lease, source.id, 0.0)
             return
         self._store_text(source, lease)
+
+    def rebuild(self, lease: Lease) -> bool:
+        """Go on with the change to another embedder; False when it lets others go first. Raises Cancelled."""
+        return self.rebuilding.build(lease)
 
     def embed(self, document_id: str, lease: Lease) -> None:
         """Bring a searchable document to `ready`. Raises Cancelled and other GroundworkErrors."""

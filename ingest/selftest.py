@@ -19,13 +19,14 @@ from core.storage.tables import ChunkRow, DocumentRow, DocumentTextRow, VectorRo
 from core.types import DocumentStatus, Scope
 
 ASKED, AMONG, CANDIDATES = 5, 5, 50
-SHORTEST, LONGEST = 40, 240  # letters of a sentence that is asked
-FEWEST_WORDS = 5
+LONGEST = 240  # letters of a sentence that is asked
+# Fewest letters and words: sentences that say something, or else what there is, down to the rows of a list.
+GOOD_ENOUGH = ((40, 5), (15, 3), (1, 1))
 SENTENCE = re.compile(r"[^.!?。！？\n]+(?:[.!?。！？]+|(?=\n)|$)")
 
 
 class Embedder(Protocol):
-    def embed(self, texts: Sequence[str], *, priority: str) -> Vectors: ...
+    def embed(self, texts: Sequence[str], *, priority: str, model: str = "") -> Vectors: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +40,15 @@ class Sentence:
 
 def draw(text: str, number: int = ASKED) -> list[Sentence]:
     """Sentences from all over a text, the same ones each time; fewer when it has no more."""
-    found = [
-        Sentence(" ".join(match[0].split()), match.start(), match.end())
-        for match in SENTENCE.finditer(text)
-        if SHORTEST <= len(match[0].strip()) <= LONGEST and len(match[0].split()) >= FEWEST_WORDS
+    all_of_them = [
+        Sentence(" ".join(match[0].split()), match.start(), match.end()) for match in SENTENCE.finditer(text)
     ]
-    distinct = list({sentence.text: sentence for sentence in found}.values())
+    distinct: list[Sentence] = []
+    for letters, words in GOOD_ENOUGH:
+        found = [s for s in all_of_them if letters <= len(s.text) <= LONGEST and s.text.count(" ") + 1 >= words]
+        distinct = list({sentence.text: sentence for sentence in found}.values())
+        if len(distinct) >= number:
+            break
     if len(distinct) <= number:
         return distinct
     return [distinct[(2 * place + 1) * len(distinct) // (2 * number)] for place in range(number)]
@@ -111,7 +115,7 @@ class SelfTest:
         """The nearest chunks of each sentence among all vectors of the owner, compared exactly, block by block."""
         if not sentences:
             return []
-        asked = model.embed([sentence.text for sentence in sentences], priority="ingest")
+        asked = model.embed([sentence.text for sentence in sentences], priority="ingest", model=embedder)
         query = (
             select(VectorRow.chunk_id, VectorRow.data)
             .join(ChunkRow, ChunkRow.id == VectorRow.chunk_id)

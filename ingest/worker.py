@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from core.errors import Cancelled, GroundworkError, StorageBusy, StorageError
 from core.jobs import EMBED, READ, Job, Jobs
+from core.retrieval.serving import REBUILD
 from core.types import JobStatus
 from ingest.intake import Intake
 from ingest.lease import Lease
@@ -42,6 +43,7 @@ class Worker:
         self.id = own_id()
         self.reading = _Lane(READ, self.id, intake.read, ends=False)
         self.embedding = _Lane(EMBED, self.id + AT_EMBEDDING, intake.embed, ends=True)
+        self.rebuild = intake.rebuild
         self._looked = 0.0
 
     def run(self) -> None:
@@ -83,7 +85,10 @@ class Worker:
 
     def _work(self, job: Job, lane: _Lane, lease: Lease) -> None:
         try:
-            if job.document_id is not None:
+            if job.kind == REBUILD:
+                if not self.rebuild(lease):
+                    return  # it is in the line again
+            elif job.document_id is not None:
                 lane.work(job.document_id, lease)
             if lane.ends or job.document_id is None:
                 self._finish(job, lane, JobStatus.done)

@@ -23,6 +23,7 @@ LAYERS = [
         "core.leases",
         "core.batches",
         "core.rates",
+        "core.rebuilds",
         "core.collections",
         "core.retrieval",
         "core.prompts",

@@ -16,7 +16,7 @@ from core.retrieval.rows import Step, chunks_of, nothing
 from core.retrieval.serving import serving
 from core.retrieval.store import Vectors, keep_form, raise_generation
 from core.storage.db import Database
-from core.storage.tables import DocumentRow, VectorDraftRow, VectorRow, now
+from core.storage.tables import ChunkRow, DocumentRow, VectorDraftRow, VectorRow, now
 from core.types import DocumentStatus
 
 AT_ONCE = 500  # hashes in one query
@@ -66,6 +66,26 @@ class VectorStore:
             within(session)
             keep_form(session, embedder, form)
             session.execute(insert(VectorDraftRow).prefix_with("OR IGNORE"), rows)
+
+    def add_beside(
+        self, embedder: str, chunks: Sequence[tuple[int, bytes]], vectors: Vectors, *, form: str, within: Step = nothing
+    ) -> None:
+        """Store vectors (as for `keep`) of an embedder that does not serve yet; not those of chunks that are gone."""
+        data = np.ascontiguousarray(vectors, dtype="<f4")
+        with self.db.write() as session:
+            within(session)
+            keep_form(session, embedder, form)
+            alive = set(session.scalars(select(ChunkRow.id).where(ChunkRow.id.in_([id for id, _ in chunks]))))
+            rows = [
+                {
+                    "chunk_id": id, "embedder": embedder, "text_hash": hash, "dimension": data.shape[1],
+                    "data": vector.tobytes(),
+                }
+                for (id, hash), vector in zip(chunks, data, strict=True)
+                if id in alive
+            ]  # fmt: skip
+            if rows:
+                session.execute(insert(VectorRow).prefix_with("OR IGNORE"), rows)
 
     def finish(
         self, document_id: str, embedder: str, chunks: Sequence[tuple[int, bytes]], told: dict[str, Any], *,

@@ -38,11 +38,11 @@ class Hooked(SmallClient):
     before: Callable[[int], None] = staticmethod(lambda batch: None)
     batches = 0
 
-    def embed(self, texts: Sequence[str], *, priority: str) -> Vectors:
+    def embed(self, texts: Sequence[str], *, priority: str, model: str = "") -> Vectors:
         assert priority == "ingest"
         self.batches += 1
         self.before(self.batches)
-        return super().embed(texts, priority=priority)
+        return super().embed(texts, priority=priority, model=model)
 
 
 @pytest.fixture
