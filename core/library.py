@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.exc import IntegrityError
 
-from core.documents import DocumentInfo, Documents, collection_name, collections_of, document_info, owned_collection
+from core.collections import collection_name, collections_of, owned_collection
+from core.documents import DocumentInfo, Documents, document_info
 from core.errors import Conflict, NotFound
 from core.retrieval.store import FOUND, current_generation, raise_generation
 from core.storage.db import Database
@@ -25,6 +27,11 @@ class DocumentFilter:
     collection_id: str | None = None
     statuses: tuple[DocumentStatus, ...] = ()
     search: str = ""
+    language: str = ""
+    author: str = ""  # a part of the name
+    source: str = ""  # how it begins, such as the address of a site
+    since: datetime | None = None  # written, changed or else added at this time or later
+    until: datetime | None = None  # and before this one
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,4 +149,19 @@ def _filtered(owner_id: str, chosen: DocumentFilter) -> Select[DocumentRow]:
     if part := chosen.search.strip():
         columns = (DocumentRow.name, DocumentRow.title)
         query = query.where(columns[0].icontains(part, autoescape=True) | columns[1].icontains(part, autoescape=True))
+    return _with_metadata(query, chosen)
+
+
+def _with_metadata(query: Select[DocumentRow], chosen: DocumentFilter) -> Select[DocumentRow]:
+    moment = func.coalesce(DocumentRow.changed_at, DocumentRow.written_at, DocumentRow.created_at)
+    if chosen.language:
+        query = query.where(DocumentRow.language == chosen.language)
+    if author := chosen.author.strip():
+        query = query.where(DocumentRow.author.icontains(author, autoescape=True))
+    if source := chosen.source.strip():
+        query = query.where(DocumentRow.source.startswith(source, autoescape=True))
+    if chosen.since is not None:
+        query = query.where(moment >= chosen.since)
+    if chosen.until is not None:
+        query = query.where(moment < chosen.until)
     return query

@@ -18,10 +18,12 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from core.accounts import LOCAL
 from core.errors import GroundworkError, ModelUnavailable
 from core.jobs import Job, Jobs
 from core.models.catalog import find, installed_path
 from core.models.client import ModelClient
+from core.rebuilds import Rebuilds
 from core.retrieval.store import ChunkStore
 from core.settings import Settings, load
 from core.storage.db import Database
@@ -152,6 +154,7 @@ def work(settings: Settings, *, parent_pipe: bool) -> int:
         threading.Thread(target=_end_with_parent, args=(stop,), name="end-with-parent", daemon=True).start()
     upgrade(settings.database)
     db, client = Database(settings.database), ModelClient(settings.run)
+    Rebuilds(db, Jobs(db), settings.embedding_model).begin_if_needed(owner_id=LOCAL.id)
     worker = make_worker(settings, db, client, stop)
     log.info("worker %s starts", worker.id)
     worker.run()

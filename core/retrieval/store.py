@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from core.errors import Conflict
+from core.retrieval.rows import Step, chunks_of, keep_metadata, nothing, put_aside
 from core.storage.db import Database
 from core.storage.tables import (
     ChunkRow,
@@ -54,13 +55,19 @@ class ChunkStore:
     def __init__(self, db: Database) -> None:
         self.db = db
 
-    def save_text(self, document_id: str, document: Document, chunks: Sequence[Chunk], receipt: dict[str, Any]) -> None:
+    def save_text(
+        self, document_id: str, document: Document, chunks: Sequence[Chunk], receipt: dict[str, Any], *,
+        within: Step = nothing,
+    ) -> None:  # fmt: skip
         """Store text and chunks in one transaction; from its end on the document is found by keyword.
 
-        Replaces what an earlier attempt left. Raises Conflict when the document was deleted meanwhile.
+        Replaces what was there; its vectors are put aside for chunks that come out the same. `within` is done in the
+        same transaction. Raises Conflict when the document was deleted meanwhile, and what `within` raises.
         """
         with self.db.write() as session:
+            within(session)
             row = _existing(session, document_id)
+            put_aside(session, document_id)
             session.execute(delete(ChunkRow).where(ChunkRow.document_id == document_id))
             session.execute(delete(DocumentTextRow).where(DocumentTextRow.document_id == document_id))
             session.add(
@@ -69,6 +76,7 @@ class ChunkStore:
                     text=document.text,
                     pages=[list(astuple(page)) for page in document.pages],
                     headings=[[heading.level, heading.title, heading.start] for heading in document.headings],
+                    tables=[list(astuple(table)) for table in document.tables],
                 )
             )
             rows = [
@@ -90,6 +98,7 @@ class ChunkStore:
                 session.execute(insert(ChunkRow), rows)
             row.title, row.media_type = document.title[:400], document.media_type
             row.status, row.error, row.receipt = DocumentStatus.searchable.value, "", receipt
+            keep_metadata(row, document)
             raise_generation(session)
 
     def unembedded(self, document_id: str, embedder: str) -> list[tuple[int, str]]:
@@ -129,7 +138,7 @@ class ChunkStore:
         """
         with self.db.write() as session:
             row = _existing(session, document_id)
-            _keep_form(session, embedder, form)
+            keep_form(session, embedder, form)
             expected = session.scalar(
                 select(func.count()).select_from(ChunkRow).where(ChunkRow.document_id == document_id)
             )
@@ -137,9 +146,7 @@ class ChunkStore:
             if expected != len(chunk_ids) or known != set(chunk_ids):
                 raise Conflict("The document changed while it was being embedded.")
             session.execute(
-                delete(VectorRow).where(
-                    VectorRow.chunk_id.in_(select(ChunkRow.id).where(ChunkRow.document_id == document_id))
-                )
+                delete(VectorRow).where(VectorRow.chunk_id.in_(chunks_of(document_id)), VectorRow.embedder == embedder)
             )
             data = np.ascontiguousarray(vectors, dtype="<f4")
             rows = [
@@ -216,7 +223,8 @@ def _existing(session: Session, document_id: str) -> DocumentRow:
     return row
 
 
-def _keep_form(session: Session, embedder: str, form: str) -> None:
+def keep_form(session: Session, embedder: str, form: str) -> None:
+    """Remember how the first vectors of an embedder are computed; raise Conflict for others. "" says nothing."""
     if not form:
         return
     name = FORM.format(embedder=embedder)

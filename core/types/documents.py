@@ -96,6 +96,7 @@ class JobStatus(StrEnum):
 
     queued = "queued"
     running = "running"
+    paused = "paused"  # by a person, until it is resumed
     done = "done"
     failed = "failed"
     cancelled = "cancelled"

@@ -21,7 +21,7 @@ from core.services import Services
 from core.storage.files import FileStore
 from core.storage.tables import ChunkRow, DocumentRow, DocumentTextRow, JobRow, VectorRow
 from core.types import DocumentStatus, JobStatus, Scope
-from ingest import intake, worker
+from ingest import embedding, intake, worker
 from ingest.intake import Intake, IntakeOptions
 from ingest.presence import Presence, is_alive
 from ingest.worker import Worker
@@ -38,11 +38,11 @@ class Hooked(SmallClient):
     before: Callable[[int], None] = staticmethod(lambda batch: None)
     batches = 0
 
-    def embed(self, texts: Sequence[str], *, priority: str) -> Vectors:
+    def embed(self, texts: Sequence[str], *, priority: str, model: str = "") -> Vectors:
         assert priority == "ingest"
         self.batches += 1
         self.before(self.batches)
-        return super().embed(texts, priority=priority)
+        return super().embed(texts, priority=priority, model=model)
 
 
 @pytest.fixture
@@ -58,6 +58,7 @@ def stop() -> threading.Event:
 @pytest.fixture(autouse=True)
 def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intake, "MODEL_PAUSE", 0.05)
+    monkeypatch.setattr(embedding, "MODEL_PAUSE", 0.05)
     monkeypatch.setattr(worker, "STORAGE_PAUSE", 0.05)
 
 
@@ -146,7 +147,7 @@ def test_vectors_belong_to_their_chunks_under_their_headings(live: Services, wor
     stored = live.chunks.changes(EMBEDDER, np.zeros(0, np.int64))
     with live.db.read() as session:
         chunks = {row.id: row for row in session.scalars(select(ChunkRow))}
-    assert len(stored.added) == len(chunks) > 2 * intake.BATCH
+    assert len(stored.added) == len(chunks) > 2 * embedding.BATCH
     for id, vector in zip(stored.added, stored.vectors, strict=True):
         heading = chunks[id].heading
         assert heading.startswith("Part ")
@@ -204,7 +205,7 @@ def test_cancelling_while_the_file_is_read_ends_the_job(live: Services, working:
     thread.join(20)
     assert not thread.is_alive()
     assert job(live, job_id).status == JobStatus.cancelled
-    assert live.documents.get(document_id, owner_id=OWNER).error == "Reading slow.md was cancelled."
+    assert live.documents.get(document_id, owner_id=OWNER).error == "Cancelled before it was read."
 
 
 @pytest.mark.usefixtures("clean")

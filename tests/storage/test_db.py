@@ -18,7 +18,18 @@ from core.storage import db as db_module
 from core.storage import migrations
 from core.storage.db import Database
 from core.storage.migrations import upgrade
-from core.storage.tables import Base, ChunkRow, DocumentRow, PreferenceRow, PromptRow, PromptVersionRow, UserRow
+from core.storage.tables import (
+    Base,
+    ChunkRow,
+    DocumentRow,
+    DocumentTextRow,
+    JobRow,
+    PreferenceRow,
+    PromptRow,
+    PromptVersionRow,
+    UserRow,
+    VectorRow,
+)
 
 
 @pytest.fixture
@@ -165,34 +176,48 @@ def test_somebody_elses_database_is_left_untouched(tmp_path: Path) -> None:
         upgrade(path)
 
 
+OLD_ROWS = (
+    "INSERT INTO users(id, name, role, created_at) VALUES ('u', 'U', 'admin', '2026-01-01')",
+    "INSERT INTO documents(id, owner_id, name, title, media_type, sha256, size, status, error, receipt, created_at)"
+    " VALUES ('d', 'u', 'n', 'n', '', 'x', 1, 'ready', '', '{}', '2026-01-01')",
+    "INSERT INTO document_texts(document_id, text, pages, headings) VALUES ('d', 'Warranties last', '[]', '[]')",
+    "INSERT INTO chunks(document_id, position, start_offset, end_offset, heading, text)"
+    " VALUES ('d', 0, 0, 15, 'Terms', 'Warranties last')",
+    "INSERT INTO vectors(chunk_id, embedder, dimension, data) VALUES (1, 'e', 1, x'00000000')",
+    "INSERT INTO jobs(id, owner_id, kind, document_id, status, stage, done, total, attempts, worker, cancel_requested,"
+    " error, created_at) VALUES ('j', 'u', 'ingest', 'd', 'done', '', 0, 0, 1, '', 0, '', '2026-01-01')",
+)
+
+
 def first_version(path: Path) -> None:
     """A database as an installation has it that knew only the first migration, with one document of one chunk."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     engine = db_module.connect(path, foreign_keys=False)
     with engine.connect() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(Path(migrations.__file__).parent))
         config.attributes["connection"] = connection
         command.upgrade(config, "0001_documents")
     with engine.begin() as connection:
-        for statement in (
-            "INSERT INTO users VALUES ('u', 'U', 'admin', '2026-01-01 00:00:00')",
-            "INSERT INTO documents(id, owner_id, name, title, media_type, sha256, size, status, error, receipt, created_at)"
-            " VALUES ('d', 'u', 'n', '', '', '0', 1, 'ready', '', '{}', '2026-01-01 00:00:00')",
-            "INSERT INTO chunks(document_id, position, start_offset, end_offset, heading, text)"
-            " VALUES ('d', 0, 3, 18, 'Terms', 'Warranties last')",
-        ):
+        for statement in OLD_ROWS:
             connection.exec_driver_sql(statement)
     engine.dispose()
 
 
 def test_a_migration_keeps_a_backup_and_the_rows(tmp_path: Path) -> None:
-    first_version(tmp_path / "app.db")
-    upgrade(tmp_path / "app.db")
+    path = tmp_path / "app.db"
+    first_version(path)
+    upgrade(path)
     assert (tmp_path / "app.before-0001_documents.db").exists()
-    again = Database(tmp_path / "app.db")
+    again = Database(path)
     with again.read() as session:
         assert session.scalar(select(ChunkRow.text)) == "Warranties last"
         assert session.scalar(select(PromptRow.name)) is None
+        vector = session.scalars(select(VectorRow)).one()
+        assert (vector.chunk_id, vector.embedder, vector.data, vector.text_hash) == (1, "e", bytes(4), None)
+        job = session.scalars(select(JobRow)).one()
+        assert (job.id, job.lane, job.priority, job.batch_id) == ("j", "read", 0, None)
+        assert session.scalar(select(DocumentTextRow.tables)) == []
+    assert matches(again, "warranties") == 1
     again.close()
 
 
@@ -202,7 +227,7 @@ def test_chunks_of_earlier_versions_are_their_own_section_and_stay_searchable(tm
     again = Database(tmp_path / "app.db")
     with again.read() as session:
         row = session.scalars(select(ChunkRow)).one()
-        assert (row.context, row.section_start, row.section_end) == ("", 3, 18)
+        assert (row.context, row.section_start, row.section_end) == ("", 0, 15)
     assert matches(again, "warranty") == matches(again, "terms") == 1
     with pytest.raises(IntegrityError, match="immutable"), again.write() as session:
         session.execute(text("UPDATE chunks SET text='b'"))

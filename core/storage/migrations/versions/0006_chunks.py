@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0006_chunks"
-down_revision = "0004_measurements"
+down_revision = "0005_ingest"
 
 # Chunks are immutable for the application, not for this migration: the trigger that keeps them so is made anew.
 BEFORE = (
