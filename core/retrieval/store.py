@@ -158,6 +158,16 @@ class ChunkStore:
             row.status, row.ready_at, row.receipt = DocumentStatus.ready.value, now(), receipt
             raise_generation(session)
 
+    def generation(self) -> int:
+        with self.db.read() as session:
+            return current_generation(session)
+
+    def chunk_ids(self, scope: Scope) -> NDArray[np.int64]:
+        """The ids of all chunks that the scope may see."""
+        query = select(ChunkRow.id).join(DocumentRow, DocumentRow.id == ChunkRow.document_id).where(*visible(scope))
+        with self.db.read() as session:
+            return np.fromiter(session.scalars(query), dtype=np.int64)
+
     def load(self, chunk_ids: Sequence[int], scope: Scope) -> dict[int, StoredChunk]:
         """The chunks among these that the scope may see: a stale index never shows a deleted or foreign one."""
         section = func.substr(

@@ -53,10 +53,17 @@ class VectorFeed:
     def __init__(self, db: Database, embedder: str) -> None:
         self.db = db
         self.embedder = embedder
+        self.block = BLOCK
 
     def generation(self) -> int:
         with self.db.read() as session:
             return current_generation(session)
+
+    def more_than(self, limit: int) -> bool:
+        """Whether there are more vectors than that, without counting all."""
+        some = select(VectorRow.chunk_id).where(VectorRow.embedder == self.embedder).limit(limit + 1).subquery()
+        with self.db.read() as session:
+            return (session.scalar(select(func.count()).select_from(some)) or 0) > limit
 
     def size(self) -> tuple[int, int, int]:
         """Generation, number of vectors, and their dimension: that of the newest; 0 when there are none."""
@@ -67,15 +74,15 @@ class VectorFeed:
             count = select(func.count()).select_from(VectorRow).where(mine, VectorRow.dimension == dimension)
             return current_generation(session), (session.scalar(count) or 0) if dimension else 0, dimension
 
-    def added(self, gaps: Sequence[Gap], dimension: int, most: int = BLOCK) -> Additions:
-        """Up to `most` vectors whose ids lie in the gaps, which are sorted and end with an open one."""
-        values = {"gaps": json.dumps(gaps), "embedder": self.embedder, "dimension": dimension, "most": most}
+    def added(self, gaps: Sequence[Gap], dimension: int) -> Additions:
+        """A block of vectors whose ids lie in the gaps, which are sorted and end with an open one."""
+        values = {"gaps": json.dumps(gaps), "embedder": self.embedder, "dimension": dimension, "most": self.block}
         with self.db.read() as session:
             generation = current_generation(session)
             rows = session.execute(ADDED, values).all()
             ids, vectors = unpacked(sorted(rows, key=lambda row: row[0]), dimension)
             newest = session.scalar(select(func.max(ChunkRow.id))) or 0
-            complete = len(ids) < most
+            complete = len(ids) < self.block
             left = fill(open_end(gaps, newest), ids)
             if complete:
                 closed = json.dumps([gap for gap in left if gap[1] < OPEN])
@@ -100,7 +107,7 @@ class VectorFeed:
         start = 0
         while True:
             with self.db.read() as session:
-                ids, vectors = unpacked(session.execute(self._from(start, dimension, BLOCK)).all(), dimension)
+                ids, vectors = unpacked(session.execute(self._from(start, dimension, self.block)).all(), dimension)
             if not len(ids):
                 return
             yield ids, vectors

@@ -25,6 +25,8 @@ def write(index: NearIndex, generation: int, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     stamp = struct.pack("<q", generation)
     seal = hashlib.sha256(stamp)
+    for left in path.parent.glob(f"{path.name}.tmp.*"):  # by a process that was killed
+        left.unlink(missing_ok=True)
     draft = path.with_name(f"{path.name}.tmp.{os.getpid()}")
     try:
         with draft.open("wb") as file:

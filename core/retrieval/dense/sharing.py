@@ -13,12 +13,12 @@ class SharedLock:
     def __init__(self) -> None:
         self._condition = threading.Condition()
         self._readers = 0
-        self._writing = False
+        self.wanted = False  # somebody changes, or waits for it
 
     @contextmanager
     def reading(self) -> Iterator[None]:
         with self._condition:
-            self._condition.wait_for(lambda: not self._writing)
+            self._condition.wait_for(lambda: not self.wanted)
             self._readers += 1
         try:
             yield
@@ -30,12 +30,12 @@ class SharedLock:
     @contextmanager
     def changing(self) -> Iterator[None]:
         with self._condition:
-            self._condition.wait_for(lambda: not self._writing)
-            self._writing = True
+            self._condition.wait_for(lambda: not self.wanted)
+            self.wanted = True
             self._condition.wait_for(lambda: not self._readers)
         try:
             yield
         finally:
             with self._condition:
-                self._writing = False
+                self.wanted = False
                 self._condition.notify_all()

@@ -109,7 +109,7 @@ class Upkeep:
             self._ready.wait(FIRST_PATIENCE)
         elif not self._is_current(generation) and self._changing.acquire(timeout=patience):
             try:
-                self._catch_up(generation)
+                self._catch_up()
             finally:
                 self._changing.release()
         held = self.held
@@ -124,8 +124,9 @@ class Upkeep:
         # What is incomplete is the thread's to complete.
         return held.generation == generation or (not held.complete and held.generation < generation)
 
-    def _catch_up(self, generation: int) -> None:
+    def _catch_up(self) -> None:
         """With `_changing` held: load, build or extend the index; leave what takes long to the thread."""
+        generation = self.feed.generation()  # again: another search may have brought the index beyond the one it saw
         if not self._loaded:
             self._loaded = True
             self.held = self._load()
@@ -137,12 +138,11 @@ class Upkeep:
             if held.generation != generation:
                 self._extend(held)
             return
-        _, count, _ = self.feed.size()
-        if count > self.limits.inline:
+        if self.feed.more_than(self.limits.inline):
             self._in_background()
-        elif count:
-            self.held = self._built()
-        else:
+            return
+        self.held = self._built()
+        if self.held is None:
             self._empty_at = generation
 
     def _extend(self, held: Held) -> None:
