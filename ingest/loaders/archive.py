@@ -65,8 +65,8 @@ class ArchiveLoader:
             for entry in entries:
                 _add(draft, package.read(entry), _path(entry), told)
         if not draft.headings:
-            files = "1 file, which" if len(entries) == 1 else f"{len(entries):,} files, none of which"
-            raise UnknownType(f"{name} is a ZIP archive of {files} can{'not' * (len(entries) == 1)} be read. {TAKEN}")
+            reason = told.left_out[0] if told.left_out else "it is empty."
+            raise UnknownType(f"{name} is a ZIP archive in which nothing can be read: {reason}")
         return draft.document(ZIP, title=PurePosixPath(name).stem, warnings=told.warnings())
 
 

@@ -26,6 +26,7 @@ _CONTAINER = "META-INF/container.xml"
 _ENCRYPTION = "META-INF/encryption.xml"
 _PAGES = ("application/xhtml+xml", "text/html", "application/x-dtbook+xml", "text/x-oeb1-document")
 _NCX = "{http://www.daisy.org/z3986/2005/ncx/}"
+NEAR = 8  # blocks from the top in which a line of the chapter may be its heading, though it is not marked as one
 _EPUB_TYPE = ("epub:type", "{http://www.idpf.org/2007/ops}type", "type")
 
 
@@ -144,9 +145,10 @@ def _chapter(package: zipfile.ZipFile, part: str, book: _Book, name: str) -> Ite
     book.hides = book.hides or page.hides
     blocks = [block for block in page.blocks if block.text or block.rows]
     label, depth = book.names.get(part, ("", 1))
-    if blocks and label and not blocks[0].level:
-        if one_line(blocks[0].text).casefold() == label.casefold():
-            blocks[0] = replace(blocks[0], level=min(depth, 6))
+    own = [n for n, block in enumerate(blocks) if block.text and one_line(block.text).casefold() == label.casefold()]
+    if blocks and label and not blocks[0].level and not any(blocks[n].level for n in own):
+        if own and own[0] < NEAR:
+            blocks[own[0]] = replace(blocks[own[0]], level=min(depth, 6))
         else:
             yield Block(label, level=min(depth, 6))
     yield from blocks

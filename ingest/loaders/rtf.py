@@ -110,8 +110,8 @@ class _Reader:
         self._words: Mapping[str, Callable[[int | None], None]] = {
             "ansicpg": self._code_page, "mac": lambda _: self._code_page(10000), "pc": lambda _: self._code_page(437),
             "pca": lambda _: self._code_page(850), "deff": self._default_font, "f": self._font,
-            "fcharset": self._charset, "plain": lambda _: self._plain(), "v": self._hide, "deleted": self._hide, "uc": self._unicode_length,
-            "u": self._unicode,
+            "fcharset": self._charset, "plain": lambda _: self._plain(), "v": self._hide, "deleted": self._hide,
+            "uc": self._unicode_length, "u": self._unicode,
         }  # fmt: skip
 
     def read(self, data: bytes) -> None:
