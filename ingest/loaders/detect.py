@@ -6,11 +6,13 @@ import mmap
 import re
 import zipfile
 import zlib
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NoReturn
 
 from core.errors import BadUpload, UnknownType
 from ingest.loaders.decode import looks_like_text
+from ingest.loaders.outlook import is_message
+from ingest.loaders.textkinds import MSG, text_type
 
 PDF = "application/pdf"
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
@@ -22,25 +24,14 @@ ODS = "application/vnd.oasis.opendocument.spreadsheet"
 RTF = "application/rtf"
 EPUB = "application/epub+zip"
 ZIP = "application/zip"
-HTML = "text/html"
-MARKDOWN = "text/markdown"
-TEXT = "text/plain"
-CSV = "text/csv"
-JSON = "application/json"
 PNG, JPEG, TIFF, WEBP = "image/png", "image/jpeg", "image/tiff", "image/webp"
 BMP, GIF = "image/bmp", "image/gif"
 
 HEAD = 64 << 10
 TAKEN = (
-    "Groundwork reads PDF, Word, PowerPoint, Excel and OpenDocument files, RTF, EPUB, HTML, Markdown, plain text "
-    "and ZIP archives of these."
+    "Groundwork reads PDF, Word, PowerPoint, Excel and OpenDocument files, RTF, EPUB, HTML, Markdown, plain text, "
+    "tables, mails, notebooks, subtitles, source code, pictures of text, and ZIP archives of these."
 )
-
-_TEXT_NAMES = {
-    ".md": MARKDOWN, ".markdown": MARKDOWN, ".csv": CSV, ".tsv": CSV, ".json": JSON, ".jsonl": JSON, ".ndjson": JSON,
-}  # fmt: skip
-_HTML_NAMES = (".html", ".htm", ".xhtml")
-_MAIL_NAMES = (".eml", ".mht", ".mhtml")
 
 _PICTURE = "a picture of a kind that cannot be read: save it as PNG"
 _MEDIA = "a sound or video file"
@@ -66,7 +57,6 @@ _OLE = (
     ("WordDocument", "an old or password-protected Word file: save it as .docx without a password"),
     ("PowerPoint Document", "an old PowerPoint file: save it as .pptx"),
     ("Workbook", "an old Excel file: save it as .xlsx"),
-    ("__substg1.0_", "an Outlook message: save it as text or PDF"),
 )
 _OLE_OTHER = "an old or password-protected Word file (or another old Office file): save it as .docx without a password"
 # What a package of Office says of its main part, in small letters: documents, templates, with and without macros.
@@ -81,12 +71,6 @@ _OPEN = {
     f"{ODS}-template": ODS,
 }  # fmt: skip
 _CONTENT_TYPES = "[Content_Types].xml"
-_MARKUP = re.compile(
-    rb"<(!doctype html|html|head|body|title|h[1-6]|p|div|table|article|section|span|ul|ol|pre)[\s>/]", re.I
-)
-_HTML_ROOT = re.compile(rb"<(!doctype html|html)[\s>]", re.I)
-_MAIL = re.compile(rb"(received|from|return-path|mime-version|message-id|date|delivered-to|x-[\w-]+): ", re.I)
-_MARKDOWN_SIGNS = re.compile(rb"^(#{1,6} \S|```|\[[^\]\n]{1,80}\]\([^)\n]{1,200}\)|\| ?:?--)", re.M)
 
 
 def media_type(path: Path, name: str) -> str:
@@ -100,6 +84,8 @@ def media_type(path: Path, name: str) -> str:
     if head.startswith(b"PK"):
         return _package_type(path, name)
     if head.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
+        if is_message(path):
+            return MSG
         _refuse(name, _ole_kind(path))
     if picture := _picture_type(head):
         return picture
@@ -107,7 +93,9 @@ def media_type(path: Path, name: str) -> str:
         _refuse(name, kind)
     if not looks_like_text(head):
         _refuse(name, "a binary file of a kind that is not known here")
-    return _text_type(head, name)
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{\\rtf"):
+        return RTF
+    return text_type(head, name)
 
 
 def _is_pdf(path: Path, head: bytes) -> bool:
@@ -185,35 +173,6 @@ def _binary_kind(head: bytes) -> str | None:
         if head.startswith(magic) and not (magic.isalnum() and looks_like_text(head)):
             return kind
     return None
-
-
-def _text_type(head: bytes, name: str) -> str:
-    ending = PurePosixPath(name.lower()).suffix
-    start = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")
-    if start.startswith(b"{\\rtf"):
-        return RTF
-    if re.match(rb"(<\?xml[^>]*>\s*)?(<!--.{0,2000}?-->\s*)*(<!doctype svg[^>]*>\s*)?<svg[\s>]", start, re.I | re.S):
-        _refuse(name, _PICTURE)
-    if _HTML_ROOT.match(start):
-        return HTML
-    if ending in _TEXT_NAMES:
-        return _TEXT_NAMES[ending]
-    if start.startswith(b"<") and (_HTML_ROOT.search(start[:4096]) or _MARKUP.match(start)):
-        return HTML
-    if ending in _HTML_NAMES and _MARKUP.search(start):
-        return HTML
-    if ending in _MAIL_NAMES or _is_mail(start):
-        _refuse(name, "an e-mail or a web archive: save its text as text or PDF")
-    if ending == "" and len(_MARKDOWN_SIGNS.findall(start)) > 2:
-        return MARKDOWN
-    return TEXT
-
-
-def _is_mail(start: bytes) -> bool:
-    """At least three header lines in a row, one of which only mails have."""
-    fields = re.split(rb"\r?\n(?![ \t])", start[:8192])[:30]
-    header = fields[: next((n for n, line in enumerate(fields) if not re.match(rb"[\w-]+:", line)), len(fields))]
-    return len(header) > 2 and sum(bool(_MAIL.match(line)) for line in header) > 2
 
 
 def _refuse(name: str, kind: str) -> NoReturn:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from core.errors import BadUpload, NoText
@@ -12,6 +12,7 @@ from ingest.loaders.clean import clean, one_line
 
 MOST_CHARACTERS = 60_000_000  # the largest upload as plain text fits
 LONGEST_TITLE = 300
+LONGEST_LABEL = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Draft:
         self._parts: list[str] = []
         self._length = 0
         self._page_start = 0
+        self._paged = False  # by a document that was included
         self.headings: list[Heading] = []
         self.pages: list[Page] = []
         self.tables: list[Table] = []
@@ -75,6 +77,34 @@ class Draft:
         self._append(text)
         return start
 
+    def include(self, document: Document, title: str, *, level: int = 1) -> None:
+        """Add another document as a section with this title; its places move along with its text.
+
+        Its pages go on counting where ours end, and are called by its title. What stands before, between and after
+        such documents becomes pages too, because every place of a document with pages is on one.
+        """
+        if document.pages:
+            self._end_page()
+        before = self._length
+        self._add_heading(level, one_line(title))
+        start = self.write(document.text)
+        for heading in document.headings:
+            self.headings.append(Heading(min(6, level + heading.level), heading.title, start + heading.start))
+        for table in document.tables:
+            self.tables.append(replace(table, start=start + table.start, end=start + table.end))
+        for place, page in enumerate(document.pages):
+            label = f"{one_line(title)}, {page.label or page.number}"[-LONGEST_LABEL:]
+            begin = start + page.start if place else before
+            number = len(self.pages) + 1
+            self.pages.append(Page(number, begin, start + page.end, label, page.confidence))
+        self._paged = self._paged or bool(document.pages)
+
+    def _end_page(self) -> None:
+        """Make a page of what stands after the last one."""
+        start = self.pages[-1].end if self.pages else 0
+        if start < self._length:
+            self.pages.append(Page(len(self.pages) + 1, start, self._length))
+
     def _add_heading(self, level: int, title: str) -> None:
         if title:
             self.headings.append(Heading(level, title[:LONGEST_TITLE], self.write(title)))
@@ -108,6 +138,8 @@ class Draft:
         pictures: Sequence[int] = (),
     ) -> Document:
         """The finished document. Raises NoText when nothing but blanks came in, and no picture that may hold text."""
+        if self._paged:
+            self._end_page()
         text = "".join(self._parts)
         if not text.strip() and not pictures:
             raise NoText(f"{self.name} holds no text, so there is nothing to search. Choose a file with text in it.")
@@ -150,3 +182,9 @@ def listed(numbers: Sequence[int | str], *, most: int = 8) -> str:
     if len(numbers) > most:
         return f"{', '.join(shown)} and {len(numbers) - most} more"
     return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else "".join(shown)
+
+
+def listed_names(names: Sequence[str], *, most: int = 8) -> str:
+    """Names for a sentence, the first few of many."""
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

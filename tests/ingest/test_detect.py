@@ -8,7 +8,26 @@ import pytest
 
 from core.errors import BadUpload, UnknownType
 from ingest.loaders import LOADERS, parser_of
-from ingest.loaders.detect import CSV, DOCX, HTML, JSON, MARKDOWN, PDF, TEXT, media_type
+from ingest.loaders.detect import DOCX, PDF, media_type
+from ingest.loaders.textkinds import (
+    CODE,
+    CORPUS,
+    CSV,
+    HTML,
+    JSON,
+    LATEX,
+    MAIL,
+    MARKDOWN,
+    NOTEBOOK,
+    ORG,
+    RST,
+    SRT,
+    SVG,
+    TEXT,
+    VTT,
+    WEB_ARCHIVE,
+    XML,
+)  # fmt: skip
 from tests.ingest.made import pdf, word_file
 
 
@@ -37,13 +56,42 @@ OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504)
         ("<html>".encode("utf-16"), "wide", HTML),
         (b"# Title\n\ntext", "note.md", MARKDOWN),
         (b"# Title\n\n## Part\n\n[a](b)\n", "README", MARKDOWN),
-        (b"# a comment\nx = 1\n", "script.py", TEXT),
+        (b"# a comment\nx = 1\n", "script.py", CODE),
+        (b"#!/bin/sh\necho hi\n", "run", CODE),
+        (b"all: app\n\tcc app.c\n", "Makefile", CODE),
         (b"a,b\n1,2\n", "table.csv", CSV),
         (b'{"a": 1}', "data.json", JSON),
         (b"MZ is how it begins", "note.txt", TEXT),
         ("größe".encode("utf-16-le") * 9, "wide.txt", TEXT),
         ("日本語のテキスト".encode("shift_jis"), "j.txt", TEXT),
         (b"\n" * 100_000 + b"late", "late.txt", TEXT),
+        (b'{"a": 1}', "notes.txt", JSON),
+        (b'[{"a": 1}]', "notes", JSON),
+        (b"[[a link]] and [1] a note", "notes.txt", TEXT),
+        (b'{"cells": [{"cell_type": "markdown"}], "nbformat": 4}', "data.json", NOTEBOOK),
+        (b"<?xml version='1.0'?><!-- x --><note><to>a</to></note>", "note.txt", XML),
+        (b"<note><to>a</to></note>", "note", XML),
+        (b"<?xml version='1.0'?><xsl:stylesheet xmlns:xsl='x'><html/></xsl:stylesheet>", "a.xsl", XML),
+        (b"<?xml version='1.0'?>\n<html xmlns='http://www.w3.org/1999/xhtml'></html>", "a.xml", HTML),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'><text>x</text></svg>", "a.png", SVG),
+        (b"<p align=center>\n# Project", "README.md", MARKDOWN),
+        (b"WEBVTT\n\n00:01.000 --> 00:02.000\nhi", "film.txt", VTT),
+        (b"1\r\n00:00:01,000 --> 00:00:02,000\r\nhi", "film.txt", SRT),
+        (b"From: a@b.example\nTo: c@d.example\nDate: Mon\nSubject: x\nMIME-Version: 1.0\n\nhi", "a.txt", MAIL),
+        (b"MIME-Version: 1.0\nContent-Type: multipart/signed\n\nhi", "signed.p7s", MAIL),
+        (
+            b"From: <Saved by Blink>\nSubject: x\nContent-Type: multipart/related;\n boundary=b\nDate: x\n"
+            b"MIME-Version: 1.0\n\nhi",
+            "page.txt",
+            WEB_ARCHIVE,
+        ),
+        (b"\\documentclass{article}\n\\begin{document}", "paper", LATEX),
+        (b"#+TITLE: Plan\n#+AUTHOR: Ann\n* One\n", "plan", ORG),
+        (b"Plan\n====\n\n.. note::\n   x\n\n.. image:: y\n", "plan.txt", RST),
+        (b"Plan\n====\n\ntext\n", "plan.txt", TEXT),
+        (b"a;b;c\n" * 6, "export.txt", CSV),
+        (b"one, two, three\nand, four\n" * 6, "poem.txt", TEXT),
+        (b"# sent_id = 1\n1\tThe\tthe\tDET\tDT\t_\t2\tdet\t_\t_\n", "c.txt", CORPUS),
     ],
 )
 def test_the_content_decides_what_a_file_is(tmp_path: Path, content: bytes, name: str, expected: str) -> None:
@@ -61,14 +109,12 @@ def test_a_word_file_is_known_by_its_parts(tmp_path: Path) -> None:
     ("content", "words"),
     [
         (b"\x89PNG\r\n\x1a\n" + bytes(64), "a picture"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'><text>x</text></svg>", "a picture"),
         (b"\0\0\0\x18ftypmp42" + bytes(64), "a sound or video file"),
         (b"\x1f\x8b\x08\0" + bytes(64), "a compressed archive"),
         (b"\x7fELF" + bytes(64), "a program"),
         (b"SQLite format 3\0" + bytes(64), "a database"),
         (bytes(range(256)) * 4, "a binary file"),
         (b"{\\rtf1 text}", "an RTF file"),
-        (b"From: a@b.example\nTo: c@d.example\nDate: Mon\nSubject: x\nMIME-Version: 1.0\n\nhi", "an e-mail"),
         (archive("a.exe"), "a ZIP archive"),
         (archive("[Content_Types].xml", "xl/workbook.xml"), "an Excel workbook"),
         (archive("[Content_Types].xml", "ppt/presentation.xml"), "a PowerPoint presentation"),
