@@ -10,8 +10,8 @@ import ctypes
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
-from itertools import repeat
+from functools import cache, partial
+from itertools import pairwise, repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -78,13 +78,9 @@ def read_words(content: PdfTextPage, *, repair: bool = True) -> Words:
     for _ in map(library.box, repeat(page), range(count), range(first, first + 16 * count, 16)):
         pass
     codes = list(map(library.code, repeat(page), range(count)))
-    builder = _Builder(repair)
-    for index, (code, box) in enumerate(zip(codes, struct.iter_unpack("<4f", boxes), strict=True)):
-        if code in BLANKS:
-            builder.blank(code, made_up=bool(library.made_up(page, index)))
-        elif code:
-            builder.letter(code, box)
-    return builder.finished()
+    places = list(struct.iter_unpack("<4f", boxes))
+    made_up = partial(library.made_up, page)
+    return _Words(codes, places, made_up, repair).read()
 
 
 class _Functions(NamedTuple):
@@ -116,85 +112,81 @@ def _address(pointer: Any) -> int:
     return ctypes.cast(pointer, ctypes.c_void_p).value or 0
 
 
-class _Builder:
-    """Puts letters together to words, one after the other."""
+class _Words:
+    """Cuts the characters of a page into words; the work is done at blanks and gaps, not at every letter."""
 
-    def __init__(self, repair: bool) -> None:
+    def __init__(self, codes: Sequence[int], boxes: Sequence[Box], made_up: Callable[[int], int], repair: bool) -> None:
+        self._codes = codes
+        self._boxes = boxes
+        self._made_up = made_up
         self._repair = repair
         self._words: list[Word] = []
-        self._repaired = 0
-        self._letters: list[str] = []
-        self._box: Box = (0, 0, 0, 0)
-        self._last: Box | None = None
-        self._last_code = 0
-        self._line = 0
-        self._waiting = 0  # a blank or line end that PDFium made up: it counts if the letters agree
+        self._runs: list[tuple[int, int]] = []  # of the word in the making
 
-    def blank(self, code: int, *, made_up: bool) -> None:
-        if made_up and self._repair and self._letters:
-            self._waiting = max(self._waiting, 1 if code in (9, 32, 160) else 2)
+    def read(self) -> Words:
+        codes, start, line, repaired = self._codes, 0, 0, 0
+        for index, is_blank in self._cuts():
+            if start <= index:
+                self._runs.append((start, index if is_blank else index + 1))
+            start = index + 1
+            if is_blank and self._repair and self._is_inside_word(index):
+                repaired += 1
+                continue
+            self._end_word(line)
+            repaired += not is_blank
+            line += is_blank and codes[index] == 10  # a line ends with \r\n: only the second counts
+        self._runs.append((start, len(codes)))
+        self._end_word(line)
+        return Words(self._words, repaired)
+
+    def _cuts(self) -> list[tuple[int, bool]]:
+        """Blanks, and letters (False) that stand apart from the next one."""
+        blanks = [(index, True) for index, code in enumerate(self._codes) if code in BLANKS]
+        if not self._repair:
+            return blanks
+        gaps = [
+            index
+            for index, (one, other) in enumerate(pairwise(self._boxes))
+            if other[0] - one[2] > NARROWEST_BLANK * (one[1] - one[3])
+        ]
+        return sorted([*blanks, *((index, False) for index in gaps if self._stands_apart(index))])
+
+    def _stands_apart(self, index: int) -> bool:
+        code, following = self._codes[index], self._codes[index + 1]
+        if code in BLANKS or following in BLANKS or code in HYPHENATED or max(code, following) >= IDEOGRAPHS:
+            return False
+        one, other = self._boxes[index], self._boxes[index + 1]
+        height = min(one[1] - one[3], other[1] - other[3])
+        beside = min(one[1], other[1]) - max(one[3], other[3]) > OVERLAP * height
+        return beside and other[0] - one[2] > NARROWEST_BLANK * height > 0
+
+    def _is_inside_word(self, index: int) -> bool:
+        """Whether a blank is PDFium's guess, and the letters on both sides touch."""
+        if self._codes[index] in (10, 13) or not 0 < index < len(self._codes) - 1:
+            return False
+        before, after = self._codes[index - 1], self._codes[index + 1]
+        if before in BLANKS or after in BLANKS or max(before, after) >= IDEOGRAPHS or not self._made_up(index):
+            return False
+        one, other = self._boxes[index - 1], self._boxes[index + 1]
+        height = max(one[1] - one[3], other[1] - other[3])
+        same_type = (
+            abs(one[3] - other[3]) < ANOTHER_SIZE * height and abs(one[1] - other[1]) < 2 * ANOTHER_SIZE * height
+        )
+        return same_type and -OVERLAP * height < other[0] - one[2] <= NARROWEST_BLANK * height
+
+    def _end_word(self, line: int) -> None:
+        runs, self._runs = self._runs, []
+        codes = [code for start, end in runs for code in self._codes[start:end] if code]
+        if not codes:
             return
-        self._end_word()
-        if code in (10, 13):
-            self._end_line(code)
-
-    def letter(self, code: int, box: Box) -> None:
-        if self._waiting:
-            if self._waiting == 1 and self._touches(box) and max(code, self._last_code) < IDEOGRAPHS:
-                self._repaired += 1
-            else:
-                self._end_word()
-                self._line += self._waiting == 2
-            self._waiting = 0
-        elif self._repair and self._letters and self._stands_apart(box) and max(code, self._last_code) < IDEOGRAPHS:
-            self._end_word()
-            self._repaired += 1
-        if not self._letters:
-            self._box = box
-        elif not self._is_hyphenated():
-            left, top, right, bottom = self._box
-            self._box = (min(left, box[0]), max(top, box[1]), max(right, box[2]), min(bottom, box[3]))
-        self._letters.append(chr(code))
-        self._last, self._last_code = box, code
-
-    def finished(self) -> Words:
-        self._end_word()
-        return Words(self._words, self._repaired)
-
-    def _is_hyphenated(self) -> bool:
-        """Whether the word has gone on to the next line: its place is that of its first part."""
-        return self._last_code in HYPHENATED or chr(HYPHENATED[1]) in self._letters
-
-    def _touches(self, box: Box) -> bool:
-        last = self._last
-        if last is None:
-            return False
-        height = max(last[1] - last[3], box[1] - box[3])
-        same_type = abs(last[3] - box[3]) < ANOTHER_SIZE * height and abs(last[1] - box[1]) < 2 * ANOTHER_SIZE * height
-        return same_type and -OVERLAP * height < box[0] - last[2] <= NARROWEST_BLANK * height
-
-    def _stands_apart(self, box: Box) -> bool:
-        last = self._last
-        if last is None or self._last_code in HYPHENATED:
-            return False
-        height = min(last[1] - last[3], box[1] - box[3])
-        beside = min(last[1], box[1]) - max(last[3], box[3]) > OVERLAP * height
-        return beside and box[0] - last[2] > NARROWEST_BLANK * height > 0
-
-    def _end_word(self) -> None:
-        if self._letters:
-            self._words.append(Word("".join(self._letters), *self._box, self._line))
-            self._letters = []
-
-    def _end_line(self, code: int) -> None:
-        self._waiting = 0
-        # A line ends with \r\n: only the second counts.
-        if code == 10:
-            self._line += 1
-
-
-def vertical_overlap(one: Word, other: Word) -> float:
-    return min(one.top, other.top) - max(one.bottom, other.bottom)
+        first, last = runs[0][0], runs[-1][1] - 1
+        # A word that goes on in the next line has the place of its first part.
+        for mark in HYPHENATED:
+            if mark in codes[1:]:
+                last = max(first, self._codes.index(mark, first) - 1)
+        one, other = self._boxes[first], self._boxes[last]
+        box = (min(one[0], other[0]), max(one[1], other[1]), max(one[2], other[2]), min(one[3], other[3]))
+        self._words.append(Word("".join(map(chr, codes)), *box, line))
 
 
 def extent(words: Sequence[Word]) -> Box:

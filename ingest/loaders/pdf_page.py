@@ -12,17 +12,17 @@ from itertools import repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 from ingest.loaders.pdf_glyphs import Box, Word, plain, read_words
-from ingest.loaders.pdf_tables import SHORTEST_RULE, THICKEST_RULE, FoundTable, find_tables
+from ingest.loaders.pdf_tables import SHORTEST_RULE, THICKEST_RULE, FoundTable, find_tables, uprights
 from ingest.loaders.text_quality import GOOD, quality
 
 if TYPE_CHECKING:
     from pypdfium2 import PdfDocument, PdfPage, PdfTextPage
 
 TEXT, PATH, IMAGE, FORM = 1, 2, 3, 5  # FPDF_PAGEOBJ_*
-MOST_OBJECTS = 50_000
+MOST_OBJECTS, MANY_OBJECTS = 50_000, 1_500
 MOST_PATHS = 4_000
-# A page is read word by word if it has that many lines with figures, or ruling lines.
-LINES_WITH_FIGURES, FEW_PATHS = 3, 8
+# A page is read word by word if it has that many lines with figures, or upright rules.
+LINES_WITH_FIGURES = 3
 SAMPLED_PAGES = 8
 MOST_REPAIRED = 0.012  # of the words: beyond, blanks are taken from the places of the letters
 # A page whose picture covers this much and that has fewer letters than this is a scan with a stamp or a page number.
@@ -60,17 +60,23 @@ def joins_words(pdf: PdfDocument) -> bool:
 def read_page(page: PdfPage, content: PdfTextPage, *, repair: bool) -> PageParts:
     """The text of a page in PDFium's order, tables as rows. Raises PdfiumError."""
     text = content.get_text_range()
-    objects = _objects(page)
-    paths = [handle for handle, kind in objects if kind == PATH]
-    figures = sum(1 for _ in zip(_FIGURES.finditer(text), range(LINES_WITH_FIGURES), strict=False))
-    upright = page.get_rotation() == 0
+    letters = sum(map(str.isalnum, text[:4000]))
+    # Pages whose every letter is an object of its own have too many to look at; where there is text, nothing is missed.
+    objects = _objects(page, most=MOST_OBJECTS if letters < FEW_LETTERS else MANY_OBJECTS)
     parts: tuple[Part, ...] = (text,)
-    if upright and (repair or figures >= LINES_WITH_FIGURES or FEW_PATHS <= len(paths) <= MOST_PATHS):
-        words = read_words(content, repair=repair).words
-        tables = find_tables(words, _rules(paths[:MOST_PATHS]))
-        if tables or repair:
-            parts = tuple(_parts(words, tables))
-    return PageParts(parts, _is_picture(page, text, objects))
+    if page.get_rotation() == 0 and text.strip():
+        rules = _rules([handle for handle, kind in objects if kind == PATH][:MOST_PATHS])
+        tables_likely = _has_figures(text) or len(uprights(rules)) > 1
+        if repair or tables_likely:
+            words = read_words(content, repair=repair).words
+            tables = find_tables(words, rules)
+            if tables or repair:
+                parts = tuple(_parts(words, tables))
+    return PageParts(parts, _is_picture(page, text, letters, objects))
+
+
+def _has_figures(text: str) -> bool:
+    return sum(1 for _ in zip(range(LINES_WITH_FIGURES), _FIGURES.finditer(text), strict=False)) == LINES_WITH_FIGURES
 
 
 def _parts(words: Sequence[Word], tables: Sequence[FoundTable]) -> Iterator[Part]:
@@ -118,11 +124,13 @@ def _functions() -> _Functions:
     )
 
 
-def _objects(page: PdfPage) -> list[tuple[int, int]]:
-    """Handle and kind of everything that is drawn on a page."""
+def _objects(page: PdfPage, *, most: int) -> list[tuple[int, int]]:
+    """Handle and kind of everything that is drawn on a page; nothing when that is more than `most`."""
     library = _functions()
     handle = ctypes.cast(page.raw, ctypes.c_void_p).value or 0
-    count = min(library.count(handle), MOST_OBJECTS)
+    count = library.count(handle)
+    if count > most:
+        return []
     handles = [item for item in map(library.item, repeat(handle), range(count)) if item]
     return list(zip(handles, map(library.kind, handles), strict=True))
 
@@ -151,9 +159,8 @@ def _rules(paths: Sequence[int]) -> list[Box]:
     return found
 
 
-def _is_picture(page: PdfPage, text: str, objects: Sequence[tuple[int, int]]) -> bool:
+def _is_picture(page: PdfPage, text: str, letters: int, objects: Sequence[tuple[int, int]]) -> bool:
     """Whether recognition may find text that the layer does not have, or has badly."""
-    letters = sum(c.isalnum() for c in text[:4000])
     images = [handle for handle, kind in objects if kind == IMAGE]
     others = sum(kind in (PATH, FORM) for _, kind in objects)
     if not letters:

@@ -117,6 +117,11 @@ def _lines(rules: Sequence[Box]) -> tuple[list[Box], list[Box]]:
     return flat, upright
 
 
+def uprights(rules: Sequence[Box]) -> list[Box]:
+    """The upright lines: without them no table is drawn by its rules."""
+    return _lines(rules)[1]
+
+
 def _connected(flat: Sequence[Box], upright: Sequence[Box]) -> Iterable[set[Box]]:
     """Groups of lines that touch. Lines are swept from the top, so a page of separate tables costs little."""
     groups: list[tuple[Box, set[Box]]] = []

@@ -7,10 +7,9 @@ that stand for nothing, words that are no words, and letters in shares that no l
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
 
-LONGEST_LOOKED_AT = 6_000  # characters; more of a page says nothing new
+LONGEST_LOOKED_AT = 1_500  # characters; more of a page says nothing new
 LONGEST_WORD = 24
 ENOUGH_LETTERS = 150  # below, shares of letters say little
 # A layer below this is worse than what recognition makes of a clean page.
@@ -18,6 +17,8 @@ GOOD = 0.5
 # European languages in Latin letters: e, a, i, n, r, s, t and o are 45 to 65 of 100 letters, vowels 35 to 50.
 _COMMON, _LEAST_COMMON = frozenset("eainrsto"), 0.38
 _VOWELS, _LEAST_VOWELS, _MOST_VOWELS = frozenset("aeiouyàáâãäåæèéêëìíîïòóôõöøùúûüý"), 0.22, 0.62
+# Signs that stand for nothing: replacement, private use, control (but not PDFium's hyphens), unassigned.
+_STRANGE = re.compile("[\ufffd\ue000-\uf8ff\x00\x01\x03-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\U000f0000-\U0010ffff]")
 _TOKEN = re.compile(r"\S+")
 _NUMBER = re.compile(r"^[\d.,:;/()%$€£+\-–—]+$")
 _CORE = re.compile(r"^\W*(\w(?:[\w'’\-./@:]*\w)?)\W*$")
@@ -30,21 +31,16 @@ def quality(text: str) -> float:
     if not tokens:
         return 0.0
     signs = sum(map(len, tokens))
-    strange = sum(_is_strange(c) for c in text)
+    strange = len(_STRANGE.findall(text))
     good = sum(len(token) for token in tokens if _is_word(token))
     return max(0.0, (good - 2 * strange) / signs) * _likeness(text)
-
-
-def _is_strange(c: str) -> bool:
-    """Signs that stand for nothing: replacement, private use, unassigned, control."""
-    return c == "\ufffd" or (unicodedata.category(c) in ("Co", "Cn", "Cc") and c not in "\t\n\r\x02\ufffe")
 
 
 def _is_word(token: str) -> bool:
     if _NUMBER.match(token):
         return True
     if max(token) > "\u2e80":  # no blanks between words: any run of letters is language
-        return not any(map(_is_strange, token))
+        return _STRANGE.search(token) is None
     core = _CORE.match(token)
     if core is None:
         return False
