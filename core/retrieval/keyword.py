@@ -27,7 +27,7 @@ FUNCTION_WORDS = frozenset({
     "a", "an", "and", "are", "as", "at", "by", "did", "do", "does", "for", "from", "how", "in", "is", "it",
     "of", "on", "that", "the", "to", "was", "were", "what", "which", "who", "with", "der", "die", "das", "den",
     "dem", "des", "ein", "eine", "einer", "eines", "und", "oder", "ist", "sind", "war", "im", "mit", "von",
-    "zu", "für", "auf", "wie", "wer", "welche", "welcher", "le", "la", "les", "un", "une", "des", "du", "de",
+    "zu", "für", "auf", "wie", "wer", "welche", "welcher", "le", "la", "les", "un", "une", "du", "de",
     "et", "est", "sont", "dans", "pour", "par", "sur", "que", "qui", "quel", "quelle", "el", "los", "las",
     "una", "y", "es", "son", "en", "por", "para", "con", "como", "cuál", "quién", "il", "lo", "gli", "di",
     "che", "per",
