@@ -82,7 +82,7 @@ class AtomCutter:
                 break
         edges = [piece.start, *(end for end in ends if end < piece.end), piece.end]
         cut = [Piece(start, end, place, piece.part) for start, end in pairwise(edges)]
-        cut[-1].place = piece.place
+        cut[-1].place = Place.record if piece.place is Place.row else piece.place
         self._measure(cut)
         for each in _together(cut, max(1, int(room * FINE))):
             if each.tokens <= room or step == len(finer):

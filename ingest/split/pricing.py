@@ -22,6 +22,7 @@ class Place(Enum):
     edge = 0.0
     paragraph = 0.05
     row = 0.051
+    record = 0.053  # a row that is too large for a chunk
     symbol = 0.052  # of source code: behind it something begins at the left margin after an empty line
     sentence = 0.25
     empty_line = 0.251  # of source code
@@ -36,9 +37,8 @@ class Place(Enum):
 LONE_HEADING = 2.5  # the cost of a cut between a heading and its text
 HEADER = 2.0  # of a cut between the header of a table and its first row
 # Of going on where one large part, paragraph or definition ends and another begins.
-ACROSS = {Edge.section: 1.2, Edge.block: 0.6}
-ACROSS_PARAGRAPHS = 0.6
-_PARAGRAPHS = (Place.paragraph, Place.symbol)
+ACROSS_PARTS = {Edge.section: 1.2, Edge.block: 0.6}
+ACROSS = {Place.paragraph: 0.6, Place.symbol: 0.6, Place.record: 1.2}
 
 
 @dataclass(slots=True)
@@ -75,7 +75,7 @@ class Pricing:
             cut = piece.place.value
             if piece.place is Place.edge and self._lone(piece.part):
                 cut, crossing = LONE_HEADING, min(crossing, NEVER if piece.gap else 0.0)
-            if piece.part.table and piece.end <= self._headers.body(piece.part.table):
+            if piece.place is Place.row and piece.part.table and piece.end <= self._headers.body(piece.part.table):
                 cut += HEADER
             whole = piece.part.table is not None and piece.start == piece.part.table.start
             room = self._room if whole else self.room(piece.part)
@@ -85,7 +85,7 @@ class Pricing:
     def _crossings(self, pieces: Sequence[Piece]) -> list[float]:
         """What going on behind each piece costs: less where what ends or begins there is small."""
         crossings = [NEVER if piece.gap else 0.0 for piece in pieces]
-        ends = [n for n, piece in enumerate(pieces) if piece.place is Place.edge or piece.place in _PARAGRAPHS]
+        ends = [n for n, piece in enumerate(pieces) if piece.place is Place.edge or piece.place in ACROSS]
         tokens = [0, *accumulate(piece.tokens for piece in pieces)]
         paragraphs = [tokens[end] - tokens[start] for start, end in pairwise([0, *(n + 1 for n in ends), len(pieces)])]
         weights = self._weights(pieces)
@@ -94,10 +94,10 @@ class Pricing:
                 continue
             if pieces[end].place is Place.edge:
                 after = pieces[end + 1].part
-                crossings[end] = ACROSS[after.edge] * min(weights[pieces[end].part.start], weights[after.start])
+                crossings[end] = ACROSS_PARTS[after.edge] * min(weights[pieces[end].part.start], weights[after.start])
             else:
                 smaller = min(paragraphs[place], paragraphs[place + 1])
-                crossings[end] = ACROSS_PARAGRAPHS * min(1.0, smaller / self._small)
+                crossings[end] = ACROSS[pieces[end].place] * min(1.0, smaller / self._small)
         return crossings
 
     def _weights(self, pieces: Sequence[Piece]) -> dict[int, float]:

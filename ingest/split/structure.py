@@ -58,7 +58,7 @@ def parts(document: Document) -> Iterator[Part]:
     hard = {0, *(heading.start for heading in document.headings), *(page.start for page in document.pages)}
     soft = {edge for table in tables for edge in (table.start, table.end)} | {edge for place in code for edge in place}
     table_starts, code_starts = [table.start for table in tables], [start for start, _ in code]
-    for start, end in pairwise(sorted({*hard, *soft, len(text)})):
+    for start, end in pairwise(sorted(edge for edge in {*hard, *soft, len(text)} if edge <= len(text))):
         edge = Edge.section if start in hard else Edge.block
         above = bisect_right(table_starts, start) - 1
         if above >= 0 and start < tables[above].end:

@@ -10,7 +10,7 @@ from core.types import Table
 from ingest.split.sizes import CONTEXT_TOKENS, LETTERS_PER_TOKEN, Sizer
 
 _BETWEEN = re.compile(r" \| |\t")
-_RULE = re.compile(r"\n[ \t]*[|:+=-][ \t|:+=-]*(?=\n|\Z)")  # the line below a header in Markdown
+_RULE = re.compile(r"\n[ \t|:+]*[=-][ \t|:+=-]*(?=\n|\Z)")  # the line below a header in Markdown
 LONGEST = CONTEXT_TOKENS * LETTERS_PER_TOKEN
 ALL = 1 << 30
 
@@ -40,13 +40,13 @@ class Headers:
         return min(table.end, (rule.end() if rule else end) + 1)
 
     def context(self, start: int, end: int) -> str:
-        """The header for a chunk, "" when it does not begin in a table or begins with the header itself."""
+        """The header for a chunk, "" when it does not begin in a table or begins in the header itself."""
         above = bisect_right(self._starts, start) - 1
         if above < 0 or start >= self._tables[above].end:
             return ""
         table = self._tables[above]
         header = table.header.strip()
-        if not header or self._text.startswith(header, start):
+        if not header or start < self.body(table) or self._text.startswith(header, start, end):
             return ""
         if self._fits(header):
             return header

@@ -26,7 +26,7 @@ def test_neighbours_become_one_passage_in_their_order_where_the_best_stood() -> 
     assert [(p.text, p.rank, p.document_id) for p in found] == [
         ("One is first. \n\nTwo comes next.\nThree is last.", 1, "d"), ("Two comes next.", 2, "e"),
     ]  # fmt: skip
-    assert (found[0].chunk_id, found[0].score, found[0].start, found[0].end) == (1, 1.0, 100, 100 + 45)
+    assert (found[0].chunk_id, found[0].score, found[0].start, found[0].end) == (1, 1.0, 100, 146)
 
 
 def test_what_is_apart_or_on_another_page_stays_apart() -> None:
