@@ -52,7 +52,7 @@ class Index(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """What was deleted when; `residues` has how many pieces each place still held, `checked_at` None until all were."""
+    """What was deleted when; `residues` has how many pieces each place still held, `checked_at` None until none did."""
 
     document_id: str
     name: str
@@ -105,13 +105,16 @@ class Deletions:
             self.index.save()
         dirty = 0
         for row in waiting:
+            with self.db.write() as session:  # a crash may have come before this step of the deletion
+                forget_bytes(session, self.files, row.sha256)
             remains = _Remains(row.document_id, row.sha256, row.first_chunk, row.last_chunk)
             found = search(self.db, self.files, remains, whole=not row.residues)
             found[INDEX_FILE] = _count_in_file(self.index, row)
             with self.db.write() as session:
                 kept = session.get(DeletionRow, row.id)
                 if kept is not None:
-                    kept.residues, kept.checked_at = {**kept.residues, **found}, now()
+                    kept.residues = {**kept.residues, **found}
+                    kept.checked_at = None if any(kept.residues.values()) else now()
             dirty += any(found.values())
         self.db.checkpoint()  # deleted text would else stay in the log for a while
         return dirty

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sqlalchemy import ColumnElement, func, select, text
 from sqlalchemy.orm import Session
@@ -29,9 +30,11 @@ from core.storage.tables import (
     PageReadingRow,
     VectorDraftRow,
     VectorRow,
+    now,
 )
 from core.types import DocumentStatus, JobStatus
 
+SETTLED = timedelta(hours=1)  # by then a running application has looked again
 DRAFT_SECONDS = 1800.0  # a running application sweeps long before
 
 
@@ -179,9 +182,9 @@ def _jobs(session: Session) -> Iterator[Finding]:
     known = select(DocumentRow.id).where(DocumentRow.sha256 == PageReadingRow.sha256).exists()
     for sha256 in session.scalars(select(PageReadingRow.sha256).where(~known).distinct()):
         yield Finding("page reading", f"of {sha256} belongs to no document")
-    for row in session.scalars(select(DeletionRow).where(DeletionRow.checked_at.is_not(None))):
+    for row in session.scalars(select(DeletionRow).where(DeletionRow.checked_at.is_(None))):
         for place, count in row.residues.items():
-            if count:
+            if count and row.deleted_at < now() - SETTLED:
                 yield Finding("deletion", f"of {row.document_id} left {count} in {place}")
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from core.errors import Conflict, NotFound
 from core.leases import EMBED, OPEN, READ, Job, Leases, end, job_of
-from core.retrieval.serving import REBUILD, decline
+from core.retrieval.serving import REBUILD, RECUT, decline
 from core.storage.tables import BatchRow, DocumentRow, JobRow
 from core.types import DocumentStatus, JobStatus
 
@@ -121,7 +121,8 @@ class Jobs(Leases):
 
 def start_over(row: JobRow) -> None:
     """Make it a job that has not begun; what is stored of its document is found when it does."""
-    row.status, row.lane, row.worker, row.lease_until = JobStatus.queued.value, READ, "", None
+    row.status, row.worker, row.lease_until = JobStatus.queued.value, "", None
+    row.lane = EMBED if row.kind in (REBUILD, RECUT) else READ
     row.stage, row.done, row.total, row.stage_at, row.stage_from = "", 0, 0, None, 0
     row.attempts, row.error, row.cancel_requested = 0, "", False
     row.started_at = row.finished_at = None

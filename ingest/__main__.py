@@ -32,6 +32,7 @@ from core.storage.migrations import upgrade
 from ingest.adding import add_file, complete, find_files, follow, sentence
 from ingest.intake import WAITING, Embedder, Intake, IntakeOptions
 from ingest.presence import Presence
+from ingest.recut import begin_recutting
 from ingest.split import Count
 from ingest.tokens import TokenCounter
 from ingest.worker import Worker
@@ -92,7 +93,13 @@ def _add_files(live: Services, options: argparse.Namespace) -> int:
     owner_id = live.accounts.who().id
     files = list(find_files(options.paths))
     collection_id = live.documents.collection(options.collection, owner_id=owner_id) if options.collection else None
-    outcomes = [add_file(live.documents, path, owner_id=owner_id, collection_id=collection_id) for path in files]
+    batch_id = live.batches.begin(owner_id=owner_id, expected=len(files)) if len(files) > 1 else None
+    outcomes = [
+        add_file(live.documents, path, owner_id=owner_id, collection_id=collection_id, batch_id=batch_id)
+        for path in files
+    ]
+    if batch_id is not None:
+        live.batches.complete(batch_id, owner_id=owner_id)
     working = bool(Presence(live.settings.run).living())
     if options.wait:
         with nullcontext() if working else _own_worker(live):
@@ -156,6 +163,7 @@ def work(settings: Settings, *, parent_pipe: bool) -> int:
     db, client = Database(settings.database), ModelClient(settings.run)
     Rebuilds(db, Jobs(db), settings.embedding_model).begin_if_needed(owner_id=LOCAL.id)
     worker = make_worker(settings, db, client, stop)
+    begin_recutting(db, worker.splitter)
     log.info("worker %s starts", worker.id)
     worker.run()
     client.close()

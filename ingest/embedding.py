@@ -59,14 +59,10 @@ class Embedding:
             self._set_ready(document_id, lease)
             return
         hashes = {id: text_hash(text) for id, text in pending}
-        texts = {hashes[id]: text for id, text in pending}
-        there = self.vectors.adopt(document_id, embedder, list(texts), within=lease.confirm)
-        # Texts of about the same length share a batch: it takes as long as its longest.
-        missing = sorted((hash for hash in texts if hash not in there), key=lambda hash: len(texts[hash]))
-        self._embed_missing(document_id, embedder, [(hash, texts[hash]) for hash in missing], len(pending), lease)
+        reused = self.draft(document_id, embedder, {hashes[id]: text for id, text in pending}, len(pending), lease)
         seconds = time.monotonic() - began
         told = {
-            "embedder": embedder, "vectors": len(pending), "reused": len(pending) - len(missing),
+            "embedder": embedder, "vectors": len(pending), "reused": reused,
             "seconds": {"embedding": round(seconds, 3)},
         }  # fmt: skip
 
@@ -89,6 +85,15 @@ class Embedding:
                 del self._untested[:TESTED_TOGETHER]
         except ModelError as error:
             log.info("the self-test waits: %s", error)
+
+    def draft(self, document_id: str, embedder: str, texts: dict[bytes, str], total: int, lease: Lease) -> int:
+        """See to it that each of these texts (by its hash) has a vector in the drafts; returns how many of `total`
+        chunks had one before."""
+        there = self.vectors.adopt(document_id, embedder, list(texts), within=lease.confirm)
+        # Texts of about the same length share a batch: it takes as long as its longest.
+        missing = sorted((hash for hash in texts if hash not in there), key=lambda hash: len(texts[hash]))
+        self._embed_missing(document_id, embedder, [(hash, texts[hash]) for hash in missing], total, lease)
+        return total - len(missing)
 
     def _embed_missing(
         self, document_id: str, embedder: str, missing: Sequence[tuple[bytes, str]], total: int, lease: Lease

@@ -25,6 +25,7 @@ from ingest.lease import Lease
 from ingest.loaders import parser_of
 from ingest.rebuild import Rebuild
 from ingest.receipts import made_with, of_copy, receipt
+from ingest.recut import Recut
 from ingest.selftest import SelfTest
 from ingest.split import BUDGET, OVERLAP, SPLITTER, Count, split
 from ingest.tokens import StoppableCounter
@@ -76,6 +77,7 @@ class Intake:
         self.selftest = SelfTest(db)
         self.embedding = Embedding(db, chunks, embedder, options.embedder, self.selftest)
         self.rebuilding = Rebuild(db, self.embedding, options.embedder)
+        self.recutting = Recut(db, chunks, self.embedding, budget=options.budget, overlap=options.overlap)
 
     def read(self, document_id: str, lease: Lease) -> None:
         """Bring a document to `searchable` and its job into the line for vectors.
@@ -95,6 +97,10 @@ class Intake:
     def rebuild(self, lease: Lease) -> bool:
         """Go on with the change to another embedder; False when it lets others go first. Raises Cancelled."""
         return self.rebuilding.build(lease)
+
+    def recut(self, document_id: str, lease: Lease) -> None:
+        """Cut a document anew that is in, in the way that holds now. Raises Cancelled."""
+        self.recutting.recut(document_id, lease, self._counter(lease), self.options.splitter)
 
     def embed(self, document_id: str, lease: Lease) -> None:
         """Bring a searchable document to `ready`. Raises Cancelled and other GroundworkErrors."""

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from core.errors import Cancelled, GroundworkError, StorageBusy, StorageError
 from core.jobs import EMBED, READ, Job, Jobs
-from core.retrieval.serving import REBUILD
+from core.retrieval.serving import REBUILD, RECUT
 from core.types import JobStatus
 from ingest.intake import Intake
 from ingest.lease import Lease
@@ -43,7 +43,8 @@ class Worker:
         self.id = own_id()
         self.reading = _Lane(READ, self.id, intake.read, ends=False)
         self.embedding = _Lane(EMBED, self.id + AT_EMBEDDING, intake.embed, ends=True)
-        self.rebuild = intake.rebuild
+        self.splitter = intake.options.splitter
+        self.rebuild, self.recut = intake.rebuild, intake.recut
         self._looked = 0.0
 
     def run(self) -> None:
@@ -88,6 +89,8 @@ class Worker:
             if job.kind == REBUILD:
                 if not self.rebuild(lease):
                     return  # it is in the line again
+            elif job.kind == RECUT and job.document_id is not None:
+                self.recut(job.document_id, lease)
             elif job.document_id is not None:
                 lane.work(job.document_id, lease)
             if lane.ends or job.document_id is None:

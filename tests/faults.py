@@ -13,6 +13,7 @@ import pysqlite3
 import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
+from sqlalchemy.exc import OperationalError
 
 from core.errors import ModelUnavailable
 from tests.small import SmallClient
@@ -58,12 +59,12 @@ class Faults:
             _connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool
         ) -> None:
             if self.step("sql " + " ".join(statement.split())[:70]):
-                raise pysqlite3.OperationalError("disk I/O error")
+                raise OperationalError(statement, None, pysqlite3.OperationalError("disk I/O error"))
 
         @event.listens_for(engine, "commit")
         def _commit(_connection: Any) -> None:
             if self.step("sql COMMIT"):
-                raise pysqlite3.OperationalError("database or disk is full")
+                raise OperationalError("COMMIT", None, pysqlite3.OperationalError("database or disk is full"))
 
     def watch_files(self, patch: pytest.MonkeyPatch, folder: Path) -> None:
         """What happens to files in a folder: making, renaming, syncing, removing them."""

@@ -11,6 +11,7 @@ from core.types import DocumentStatus
 SERVING = "serving_embedder"  # the preference that names it
 WANTED = "wanted_embedder"  # which one is being built
 DECLINED = "declined_embedder"  # which one was given up: it is not begun again by itself
+RECUT = "recut"  # the kind of job that cuts a document anew
 REBUILD = "rebuild"  # the kind of job that builds the vectors of another embedder beside those that serve
 
 

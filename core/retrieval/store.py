@@ -57,12 +57,12 @@ class ChunkStore:
 
     def save_text(
         self, document_id: str, document: Document, chunks: Sequence[Chunk], receipt: dict[str, Any], *,
-        within: Step = nothing,
+        within: Step = nothing, then: Step = nothing,
     ) -> None:  # fmt: skip
         """Store text and chunks in one transaction; from its end on the document is found by keyword.
 
         Replaces what was there; its vectors are put aside for chunks that come out the same. `within` is done in the
-        same transaction. Raises Conflict when the document was deleted meanwhile, and what `within` raises.
+        same transaction first, `then` last; what they raise undoes all. Raises Conflict for a deleted document.
         """
         with self.db.write() as session:
             within(session)
@@ -99,6 +99,8 @@ class ChunkStore:
             row.title, row.media_type = document.title[:400], document.media_type
             row.status, row.error, row.receipt = DocumentStatus.searchable.value, "", receipt
             keep_metadata(row, document)
+            session.flush()
+            then(session)
             raise_generation(session)
 
     def unembedded(self, document_id: str, embedder: str) -> list[tuple[int, str]]:

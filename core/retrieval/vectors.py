@@ -101,44 +101,50 @@ class VectorStore:
             row = session.get(DocumentRow, document_id)
             if row is None:
                 raise Conflict("The document was deleted meanwhile.")
-            if serving(session, embedder) != embedder:
-                raise Conflict("Another embedding model has taken over meanwhile.")
-            self._move(session, document_id, embedder, chunks)
-            row.status, row.ready_at = DocumentStatus.ready.value, now()
-            row.receipt = merged(row.receipt, told)
+            complete(session, row, embedder, chunks, told)
             raise_generation(session)
 
-    def _move(self, session: Session, document_id: str, embedder: str, chunks: Sequence[tuple[int, bytes]]) -> None:
-        own = set(session.scalars(chunks_of(document_id)))
-        has = set(
-            session.scalars(
-                select(VectorRow.chunk_id).where(
-                    VectorRow.chunk_id.in_(chunks_of(document_id)), VectorRow.embedder == embedder
-                )
+
+def complete(
+    session: Session, row: DocumentRow, embedder: str, chunks: Sequence[tuple[int, bytes]], told: dict[str, Any]
+) -> None:
+    """As `finish`, within somebody's transaction that raises the generation."""
+    if serving(session, embedder) != embedder:
+        raise Conflict("Another embedding model has taken over meanwhile.")
+    _move(session, row.id, embedder, chunks)
+    row.status, row.ready_at = DocumentStatus.ready.value, now()
+    row.receipt = merged(row.receipt, told)
+
+
+def _move(session: Session, document_id: str, embedder: str, chunks: Sequence[tuple[int, bytes]]) -> None:
+    own = set(session.scalars(chunks_of(document_id)))
+    has = set(
+        session.scalars(
+            select(VectorRow.chunk_id).where(
+                VectorRow.chunk_id.in_(chunks_of(document_id)), VectorRow.embedder == embedder
             )
         )
-        if own - has != {id for id, _ in chunks}:
-            raise Conflict("The document changed while it was being embedded.")
-        drafts = {
-            row.text_hash: row
-            for row in session.scalars(
-                select(VectorDraftRow).where(
-                    VectorDraftRow.document_id == document_id, VectorDraftRow.embedder == embedder
-                )
-            )
+    )
+    if own - has != {id for id, _ in chunks}:
+        raise Conflict("The document changed while it was being embedded.")
+    drafts = {
+        row.text_hash: row
+        for row in session.scalars(
+            select(VectorDraftRow).where(VectorDraftRow.document_id == document_id, VectorDraftRow.embedder == embedder)
+        )
+    }
+    if not all(hash in drafts for _, hash in chunks):
+        raise Conflict("A vector of the document is missing. Try it again.")
+    rows = [
+        {
+            "chunk_id": id, "embedder": embedder, "text_hash": hash, "dimension": drafts[hash].dimension,
+            "data": drafts[hash].data,
         }
-        if not all(hash in drafts for _, hash in chunks):
-            raise Conflict("A vector of the document is missing. Try it again.")
-        rows = [
-            {
-                "chunk_id": id, "embedder": embedder, "text_hash": hash, "dimension": drafts[hash].dimension,
-                "data": drafts[hash].data,
-            }
-            for id, hash in chunks
-        ]  # fmt: skip
-        if rows:
-            session.execute(insert(VectorRow), rows)
-        session.execute(delete(VectorDraftRow).where(VectorDraftRow.document_id == document_id))
+        for id, hash in chunks
+    ]  # fmt: skip
+    if rows:
+        session.execute(insert(VectorRow), rows)
+    session.execute(delete(VectorDraftRow).where(VectorDraftRow.document_id == document_id))
 
 
 def merged(receipt: dict[str, Any], told: dict[str, Any]) -> dict[str, Any]:

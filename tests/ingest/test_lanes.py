@@ -23,7 +23,9 @@ from core.types import DocumentStatus, JobStatus, Scope
 from ingest import embedding, intake, sandbox
 from ingest.embedding import BATCH
 from ingest.intake import Intake, IntakeOptions
+from ingest.page_readings import PageReading, PageReadings
 from ingest.presence import Presence
+from ingest.recut import begin_recutting
 from ingest.worker import Worker
 from tests.ingest.made import words
 from tests.small import SmallClient
@@ -313,6 +315,39 @@ def test_a_document_added_during_a_change_goes_first_and_is_in_both(live: Servic
     work(made)
     assert live.index.embedder == SECOND
     assert live.index.warm() == count(live, ChunkRow)
+
+
+def test_a_text_that_is_cut_in_another_way_is_found_as_before_until_it_is_complete(
+    live: Services, counted: Counted
+) -> None:
+    document = add(live, text(20))
+    work(worker(live, counted))
+    before, finer = count(live, ChunkRow), worker(live, counted, budget=60)
+    batch = begin_recutting(live.db, finer.splitter)
+    assert batch is not None
+
+    def look() -> None:
+        assert (status(live, document), count(live, ChunkRow)) == (DocumentStatus.ready, before)
+        assert count(live, VectorRow) == before
+
+    counted.before = look
+    finer._work_next(finer.embedding)
+    assert live.batches.get(batch, owner_id=ME).done == 1
+    assert count(live, VectorRow) == count(live, ChunkRow) > before
+    assert status(live, document) == DocumentStatus.ready
+    assert live.documents.get(document, owner_id=ME).receipt["splitter"] == finer.splitter
+    assert begin_recutting(live.db, finer.splitter) is None
+
+
+def test_finished_pages_are_kept_until_the_document_goes(live: Services, counted: Counted) -> None:
+    document = add(live, text(1))
+    sha256 = live.documents.get(document, owner_id=ME).sha256
+    readings, page = PageReadings(live.db), PageReading(3, "words", 0.9, 1.5)
+    readings.keep(sha256, "reader 1 eng", [page])
+    assert readings.finished(sha256, "reader 1 eng") == {3: page}
+    assert readings.finished(sha256, "reader 1 deu") == {}
+    live.documents.delete(document, owner_id=ME)
+    assert readings.finished(sha256, "reader 1 eng") == {}
 
 
 def settled(live: Services) -> bool:
