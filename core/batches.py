@@ -19,6 +19,7 @@ from core.storage.tables import BatchNoteRow, BatchRow, DocumentRow, JobRow
 from core.types import JobStatus
 
 REFUSED, KNOWN = "refused", "known"
+SEEN = "seen"  # the state of a batch that has ended and was put away
 LONGEST_NAME = 400
 
 
@@ -76,15 +77,57 @@ class Batches:
         with self.db.write() as session:
             _owned(session, batch_id, owner_id).expected = 0
 
+    def refuse(self, batch_id: str, name: str, sentence: str, *, owner_id: str) -> None:
+        """Note a file that could not be stored, and why."""
+        with self.db.write() as session:
+            _owned(session, batch_id, owner_id)
+            note(session, batch_id, name, REFUSED, sentence)
+
+    def dismiss(self, batch_id: str, *, owner_id: str) -> None:
+        """Put a batch away that has ended; trying its parts again brings it back. Raises Conflict before its end."""
+        if self.get(batch_id, owner_id=owner_id).left:
+            raise Conflict("This batch is not finished. Cancel it first.")
+        with self.db.write() as session:
+            _owned(session, batch_id, owner_id).state = SEEN
+
+    def stop_waiting(self, *, silent_since: datetime) -> int:
+        """Say of batches what did not arrive, when nothing did since then. Returns how many batches that were.
+
+        Uploads are in memory until they are stored: what ends the process then is told here, and not passed over.
+        """
+        stopped = 0
+        with self.db.read() as session:
+            rows = session.scalars(
+                select(BatchRow).where(BatchRow.expected > 0, BatchRow.created_at < silent_since)
+            ).all()
+            missing = {batch.id: _missing(session, batch) for batch in _batches(session, rows)}
+            ids = select(JobRow.batch_id).where(JobRow.batch_id.in_(missing), JobRow.created_at >= silent_since)
+            arriving = set(session.scalars(ids))
+        for id in missing.keys() - arriving:
+            with self.db.write() as session:
+                row = session.get_one(BatchRow, id)
+                row.expected = 0
+                if missing[id]:
+                    note(session, id, "", REFUSED, _did_not_arrive(missing[id]))
+                    stopped += 1
+        return stopped
+
     def get(self, batch_id: str, *, owner_id: str) -> Batch:
         with self.db.read() as session:
             return _batches(session, [_owned(session, batch_id, owner_id)])[0]
 
-    def list_batches(self, *, owner_id: str, active: bool = False, limit: int = 50) -> list[Batch]:
-        """The newest first; `active` only those with something left to do, paused ones included."""
+    def list_batches(
+        self, *, owner_id: str, active: bool = False, unseen: bool = False, limit: int = 50
+    ) -> list[Batch]:  # fmt: skip
+        """The newest first; `active` only those with something left to do, paused ones included.
+
+        `unseen` only those that were not put away.
+        """
         query = select(BatchRow).where(BatchRow.owner_id == owner_id).order_by(BatchRow.created_at.desc())
         if active:
             query = query.where(BatchRow.id.in_(select(JobRow.batch_id).where(JobRow.status.in_(OPEN))))
+        if unseen:
+            query = query.where(BatchRow.state != SEEN)
         with self.db.read() as session:
             return _batches(session, session.scalars(query.limit(limit)).all())
 
@@ -174,6 +217,19 @@ def _owned(session: Session, batch_id: str, owner_id: str) -> BatchRow:
     return row
 
 
+def _missing(session: Session, batch: Batch) -> int:
+    """How many of its files were announced and did not arrive."""
+    jobs = session.scalar(
+        select(func.count()).where(JobRow.batch_id == batch.id, JobRow.status.in_(OPEN))
+    )  # fmt: skip
+    return batch.left - (jobs or 0)
+
+
+def _did_not_arrive(number: int) -> str:
+    what = "One file of this upload" if number == 1 else f"{number:,} files of this upload"
+    return f"{what} did not arrive: it was broken off. Add all of them again; those that are here stay as they are."
+
+
 def _parts(session: Session, batch_id: str, statuses: Sequence[str]) -> Sequence[JobRow]:
     return session.scalars(select(JobRow).where(JobRow.batch_id == batch_id, JobRow.status.in_(statuses))).all()
 
@@ -205,7 +261,7 @@ def _batch(row: BatchRow, parts: Sequence[Part], notes: dict[str, int]) -> Batch
     to_come = max(0, row.expected - arrived)
     ended = [part.finished_at for part in parts if part.finished_at is not None]
     status = "running" if left or to_come else "done"
-    if row.state == "cancelled" and not left:
+    if not left and (row.state == "cancelled" or (row.state == SEEN and count["cancelled"])):
         status = "cancelled"
     elif left and left == count[JobStatus.paused.value]:
         status = "paused"

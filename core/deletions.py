@@ -169,6 +169,8 @@ def search(db: Database, files: FileStore, remains: _Remains, *, whole: bool = F
         shared = session.scalar(select(DocumentRow.id).where(DocumentRow.sha256 == remains.sha256).limit(1)) is not None
         if remains.words:
             found["keyword index"] = _in_keyword_index(session, remains)
+        recognised = select(func.count()).where(PageReadingRow.sha256 == remains.sha256)
+        found["recognised pages"] = 0 if shared else session.scalar(recognised) or 0
     if whole and not remains.words:
         found["keyword index"] = _keyword_damage(db)
     found["file"] = int(files.path(remains.sha256).exists() and not shared)

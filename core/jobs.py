@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
 from core.errors import Conflict, NotFound
@@ -73,6 +73,27 @@ class Jobs(Leases):
             query = query.where(JobRow.status.in_([status.value for status in statuses]))
         with self.db.read() as session:
             return [job_of(row, name) for row, name in session.execute(query)]
+
+    def count_active(self, *, owner_id: str) -> int:
+        """Documents that are read or embedded now or wait for it; paused ones aside."""
+        query = select(func.count()).where(
+            JobRow.owner_id == owner_id,
+            JobRow.status.in_((JobStatus.queued.value, JobStatus.running.value)),
+            JobRow.document_id.is_not(None),
+        )
+        with self.db.read() as session:
+            return session.scalar(query) or 0
+
+    def list_alone(self, *, owner_id: str, limit: int = 20) -> list[Job]:
+        """Documents that wait or rest and are part of no batch, in the order of their turn."""
+        query = _with_names().where(
+            JobRow.owner_id == owner_id,
+            JobRow.status.in_((JobStatus.queued.value, JobStatus.paused.value)),
+            JobRow.batch_id.is_(None),
+            JobRow.document_id.is_not(None),
+        )
+        with self.db.read() as session:
+            return [job_of(row, name) for row, name in session.execute(query.order_by(JobRow.created_at).limit(limit))]
 
     def latest(self, document_ids: Sequence[str]) -> dict[str, Job]:
         """The newest job of each document."""

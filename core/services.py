@@ -10,10 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from core.accounts import LOCAL, Accounts
+from core.arrivals import Arrivals
 from core.batches import Batches
 from core.chat.answers import Answers
 from core.chat.comparisons import Comparisons
@@ -36,6 +38,7 @@ from core.models.installed import Models
 from core.models.local import find_model
 from core.models.secrets import KeyVault
 from core.models.workbench import Workbench
+from core.overview import Overview
 from core.processes import ChildProcess
 from core.prompts import Prompts
 from core.rebuilds import Rebuilds
@@ -73,6 +76,8 @@ class Services:
     jobs: Jobs
     batches: Batches
     documents: Documents
+    arrivals: Arrivals
+    overview: Overview
     library: Library
     deletions: Deletions
     chunks: ChunkStore
@@ -118,6 +123,7 @@ class Services:
             gc.freeze()  # libraries stay: without this every later collection would look through them
         while not self.namer.closing.wait(SWEEP_SECONDS):
             self.documents.sweep(older_than=time.time() - ABANDONED)
+            self.batches.stop_waiting(silent_since=datetime.now(UTC) - timedelta(seconds=ABANDONED))
             self.deletions.settle()
             self.index.save()
 
@@ -221,11 +227,14 @@ def build(settings: Settings, client: ModelClient | None = None) -> Services:
     )
     records = TurnRecords(db, prompts, pipelines, recipe)
     turns = Turns(chain, conversations, records, namer.name)
+    batches, library = Batches(db, jobs), Library(db, documents)
+    rebuilds = Rebuilds(db, jobs, settings.embedding_model)
     return Services(
-        settings, db, accounts, files, jobs, Batches(db, jobs), documents, Library(db, documents),
+        settings, db, accounts, files, jobs, batches, documents, Arrivals(documents, batches),
+        Overview(db, jobs, batches, library, rebuilds), library,
         Deletions(db, files, index), chunks, client, endpoints, models,
         workbench, comparisons, HealthWatch(models, client), index,
-        Rebuilds(db, jobs, settings.embedding_model), chain, prompts, conversations, turns, Answers(db),
+        rebuilds, chain, prompts, conversations, turns, Answers(db),
         namer, FeedbackBook(db), Samples(documents, SAMPLES),
     )  # fmt: skip
 

@@ -31,6 +31,7 @@ LAYERS = [
         "core.health",
     ],
     ["core.documents", "core.deletions", "core.library"],
+    ["core.arrivals", "core.overview"],
     ["core.chat", "core.samples", "ingest"],
     ["core.feedback", "core.fsck"],
     ["core.services"],
