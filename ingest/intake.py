@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,9 +18,10 @@ from core.storage.db import Database
 from core.storage.files import FileStore
 from core.storage.tables import DocumentRow, DocumentTextRow
 from core.types import DocumentStatus
-from ingest import sandbox
+from ingest import reading
 from ingest.lease import Lease
 from ingest.loaders import parser_of
+from ingest.reading import ReadingOptions, Recognition
 from ingest.receipts import embedded, made_with, receipt
 from ingest.split import BUDGET, OVERLAP, SPLITTER, Count, split
 
@@ -43,8 +44,7 @@ class IntakeOptions:
     """How documents are read, split and embedded; `embedder` is the id under which vectors are stored."""
 
     embedder: str
-    parse_seconds: float = 120.0
-    parse_memory_mb: int = 1024
+    reading: ReadingOptions = field(default_factory=ReadingOptions)
     budget: int = BUDGET
     overlap: int = OVERLAP
 
@@ -118,12 +118,12 @@ class Intake:
             )
         with _timed(seconds, "reading"):
             lease.report("reading")
-            document = sandbox.parse(
+            document = reading.read(
                 source.path,
                 source.name,
-                seconds=self.options.parse_seconds,
-                memory_mb=self.options.parse_memory_mb,
+                self.options.reading,
                 cancelled=lease.ended,
+                recognition=Recognition(report=lambda done, total: lease.report("recognising", done, total)),
             )
         with _timed(seconds, "splitting"):
             lease.report("splitting", 0, len(document.text))

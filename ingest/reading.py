@@ -115,7 +115,10 @@ def _without(document: Document, name: str) -> Document:
 def _nothing(name: str, found: Mapping[int, Recognised], wanted: Sequence[int], engine: Engine) -> str:
     if len(found) < len(wanted):
         return f"{name} could not be read by text recognition: {engine.name} failed. Scan or save it anew."
-    return f"{name} holds pictures, and text recognition ({engine.name}) found no text in them. Use a sharper scan."
+    return (
+        f"{name} holds pictures, and text recognition ({engine.name}) found no text in them. "
+        "Use a sharper scan, or install its language."
+    )
 
 
 def _warnings(document: Document, found: Mapping[int, Recognised], wanted: Sequence[int]) -> list[str]:
