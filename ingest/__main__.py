@@ -32,6 +32,7 @@ from core.storage.migrations import upgrade
 from ingest.adding import add_file, complete, find_files, follow, sentence
 from ingest.intake import WAITING, Embedder, Intake, IntakeOptions
 from ingest.presence import Presence
+from ingest.reading import ReadingOptions
 from ingest.recut import begin_recutting
 from ingest.split import Count
 from ingest.tokens import TokenCounter
@@ -176,8 +177,12 @@ def make_worker(settings: Settings, db: Database, embedder: Embedder, stop: thre
     """A worker over the data folder. Here and not in core.services, which would load much that it does not need."""
     options = IntakeOptions(
         embedder=settings.embedding_model,
-        parse_seconds=settings.parse_seconds,
-        parse_memory_mb=settings.parse_memory_mb,
+        reading=ReadingOptions(
+            seconds=settings.parse_seconds,
+            memory_mb=settings.parse_memory_mb,
+            page_seconds=settings.ocr_page_seconds,
+            languages=settings.ocr_languages,
+        ),
     )
     intake = Intake(
         db,

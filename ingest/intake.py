@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy import select
@@ -19,10 +19,12 @@ from core.storage.db import Database
 from core.storage.files import FileStore
 from core.storage.tables import DocumentRow, DocumentTextRow
 from core.types import Document, DocumentStatus
-from ingest import sandbox
+from ingest import reading
 from ingest.embedding import MODEL_PAUSE, WAITING, Embedder, Embedding
 from ingest.lease import Lease
 from ingest.loaders import parser_of
+from ingest.page_readings import PageReadings
+from ingest.reading import ReadingOptions
 from ingest.rebuild import Rebuild
 from ingest.receipts import made_with, of_copy, receipt
 from ingest.recut import Recut
@@ -40,8 +42,7 @@ class IntakeOptions:
     """How documents are read, split and embedded; `embedder` is the id under which vectors are stored."""
 
     embedder: str
-    parse_seconds: float = 120.0
-    parse_memory_mb: int = 1024
+    reading: ReadingOptions = field(default_factory=ReadingOptions)
     budget: int = BUDGET
     overlap: int = OVERLAP
 
@@ -75,6 +76,7 @@ class Intake:
         self.counter = counter
         self.options = options
         self.selftest = SelfTest(db)
+        self.pages = PageReadings(db)
         self.embedding = Embedding(db, chunks, embedder, options.embedder, self.selftest)
         self.rebuilding = Rebuild(db, self.embedding, options.embedder)
         self.recutting = Recut(db, chunks, self.embedding, budget=options.budget, overlap=options.overlap)
@@ -155,7 +157,7 @@ class Intake:
             )
         with _timed(seconds, "reading"):
             lease.report("reading")
-            document = self._parse(source, lease)
+            document = self._read(source, lease)
         with _timed(seconds, "splitting"):
             lease.report("splitting", 0, len(document.text))
             counter = StoppableCounter(count, lease.check)
@@ -169,14 +171,11 @@ class Intake:
         )  # fmt: skip
         self.selftest.by_keyword(source.id)
 
-    def _parse(self, source: _Source, lease: Lease) -> Document:
-        return sandbox.parse(
-            source.path,
-            source.name,
-            seconds=self.options.parse_seconds,
-            memory_mb=self.options.parse_memory_mb,
-            cancelled=lease.ended,
-        )
+    def _read(self, source: _Source, lease: Lease) -> Document:
+        kept = self.pages.recognition(source.sha256, lease)
+        return reading.read(
+            source.path, source.name, self.options.reading, cancelled=lease.ended, recognition=kept
+        )  # fmt: skip
 
     @staticmethod
     def _hand_over(session: Session, lease: Lease, document_id: str, seconds: float, chunks: int | None = None) -> None:

@@ -6,6 +6,7 @@ finished. They go when the last document with these bytes goes.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,9 @@ from sqlalchemy import select
 from core.retrieval.rows import Step, nothing
 from core.storage.db import Database
 from core.storage.tables import PageReadingRow
+from ingest.lease import Lease
+from ingest.ocr.engine import Recognised
+from ingest.reading import Recognition
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +55,19 @@ class PageReadings:
                         seconds=page.seconds,
                     )
                 )  # fmt: skip
+
+    def recognition(self, sha256: str, lease: Lease) -> Recognition:
+        """What a reader of this file needs: the pages that are finished, and a place for each further one."""
+        began = time.monotonic()
+
+        def finished(reader: str) -> dict[int, Recognised]:
+            return {
+                page.page: Recognised(page.text, page.confidence) for page in self.finished(sha256, reader).values()
+            }
+
+        def keep(reader: str, number: int, page: Recognised) -> None:
+            nonlocal began
+            took, began = time.monotonic() - began, time.monotonic()
+            self.keep(sha256, reader, [PageReading(number, page.text, page.confidence, took)], within=lease.confirm)
+
+        return Recognition(finished, keep, lambda done, total: lease.report("recognising", done, total))

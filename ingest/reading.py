@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.errors import BadUpload, NoText
@@ -30,12 +30,12 @@ class ReadingOptions:
 class Recognition:
     """What recognition has read of a document, page by page.
 
-    `finished` are pages of an earlier attempt, `keep` is called with each page as soon as it is read, and `report` with
-    how many are done of how many: so the work goes on at the last finished page.
+    `finished` gives the pages that an engine of this name read in an earlier attempt, `keep` is called with each page
+    as soon as it is read, and `report` with how many are done of how many: so work goes on at the last finished page.
     """
 
-    finished: Mapping[int, Recognised] = field(default_factory=dict)
-    keep: Callable[[int, Recognised], None] = lambda _number, _page: None
+    finished: Callable[[str], Mapping[int, Recognised]] = lambda _engine: {}
+    keep: Callable[[str, int, Recognised], None] = lambda _engine, _number, _page: None
     report: Callable[[int, int], None] = lambda _done, _total: None
 
 
@@ -74,7 +74,7 @@ def _recognised(
     cancelled: Callable[[], bool],
     recognition: Recognition,
 ) -> dict[int, Recognised]:
-    found = {number: page for number, page in recognition.finished.items() if number in wanted}
+    found = {number: page for number, page in recognition.finished(engine.name).items() if number in wanted}
     refused: BadUpload | None = None
     for number in wanted:
         if number in found:
@@ -92,7 +92,7 @@ def _recognised(
             page = recognise(picture, engine, seconds=options.page_seconds, cancelled=cancelled)
         if page is not None:
             found[number] = page
-            recognition.keep(number, page)
+            recognition.keep(engine.name, number, page)
     if refused is not None and not found and len(wanted) == 1:
         raise refused
     recognition.report(len(wanted), len(wanted))
@@ -115,7 +115,10 @@ def _without(document: Document, name: str) -> Document:
 def _nothing(name: str, found: Mapping[int, Recognised], wanted: Sequence[int], engine: Engine) -> str:
     if len(found) < len(wanted):
         return f"{name} could not be read by text recognition: {engine.name} failed. Scan or save it anew."
-    return f"{name} holds pictures, and text recognition ({engine.name}) found no text in them. Use a sharper scan."
+    return (
+        f"{name} holds pictures, and text recognition ({engine.name}) found no text in them. "
+        "Use a sharper scan, or install its language."
+    )
 
 
 def _warnings(document: Document, found: Mapping[int, Recognised], wanted: Sequence[int]) -> list[str]:

@@ -155,8 +155,8 @@ def _picture_type(head: bytes) -> str | None:
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return WEBP
     for magic, kind in _PICTURES:
-        # "BM" is also the beginning of words.
-        if head.startswith(magic) and not (magic.isalnum() and looks_like_text(head)):
+        # "BM" is also the beginning of words; in a picture its size and four zeros follow.
+        if head.startswith(magic) and (kind != BMP or head[6:10] == bytes(4)):
             return kind
     return None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import pairwise, repeat
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from pypdfium2 import PdfTextPage
 
 MOST_CHARACTERS = 200_000  # on one page; beyond, nobody has laid out a table
-HYPHENATED = (0x02, 0xFFFE)  # what PDFium puts in place of a hyphen at the end of a line, which it then joins
+HYPHENATED, HYPHEN_MARKS = (
+    (0x02, 0xFFFE),
+    "\x02\ufffe",
+)  # what PDFium puts in place of a hyphen at the end of a line, which it then joins
 IDEOGRAPHS = 0x2E80  # scripts from here on write no blanks between words
 BLANKS = (9, 10, 13, 32, 160)
 # Shares of the height of a line: as wide as the narrowest blank, as deep as letters that overlap, as different as
@@ -73,14 +76,24 @@ def read_words(content: PdfTextPage, *, repair: bool = True) -> Words:
     if count <= 0:
         return Words([], 0)
     library, page = _functions(), _address(content.raw)
-    boxes = ctypes.create_string_buffer(16 * count)
-    first = ctypes.addressof(boxes)
-    for _ in map(library.box, repeat(page), range(count), range(first, first + 16 * count, 16)):
-        pass
     codes = list(map(library.code, repeat(page), range(count)))
-    places = list(struct.iter_unpack("<4f", boxes))
-    made_up = partial(library.made_up, page)
-    return _Words(codes, places, made_up, repair).read()
+    blanks = [index for index, code in enumerate(codes) if code in BLANKS]
+    if repair:
+        needed: Sequence[int] = range(count)
+    else:  # the first and the last letter of each word are enough
+        edges = {0, count - 1, *(index + 1 for index in blanks), *(index - 1 for index in blanks)}
+        needed = [index for index in edges if 0 <= index < count]
+    places = dict(zip(needed, _boxes(page, needed), strict=True))
+    return _Words(codes, blanks, places, partial(library.made_up, page), repair).read()
+
+
+def _boxes(page: int, indexes: Sequence[int]) -> Iterator[Box]:
+    size = 16 * len(indexes)
+    space = ctypes.create_string_buffer(size)
+    first = ctypes.addressof(space)
+    for _ in map(_functions().box, repeat(page), indexes, range(first, first + size, 16)):
+        pass
+    yield from struct.iter_unpack("<4f", space)
 
 
 class _Functions(NamedTuple):
@@ -115,8 +128,17 @@ def _address(pointer: Any) -> int:
 class _Words:
     """Cuts the characters of a page into words; the work is done at blanks and gaps, not at every letter."""
 
-    def __init__(self, codes: Sequence[int], boxes: Sequence[Box], made_up: Callable[[int], int], repair: bool) -> None:
+    def __init__(
+        self,
+        codes: Sequence[int],
+        blanks: Sequence[int],
+        boxes: Mapping[int, Box],
+        made_up: Callable[[int], int],
+        repair: bool,
+    ) -> None:
         self._codes = codes
+        self._blanks = blanks
+        self._text = "".join(map(chr, codes))
         self._boxes = boxes
         self._made_up = made_up
         self._repair = repair
@@ -126,8 +148,9 @@ class _Words:
     def read(self) -> Words:
         codes, start, line, repaired = self._codes, 0, 0, 0
         for index, is_blank in self._cuts():
-            if start <= index:
-                self._runs.append((start, index if is_blank else index + 1))
+            end = index if is_blank else index + 1
+            if start < end:
+                self._runs.append((start, end))
             start = index + 1
             if is_blank and self._repair and self._is_inside_word(index):
                 repaired += 1
@@ -135,18 +158,19 @@ class _Words:
             self._end_word(line)
             repaired += not is_blank
             line += is_blank and codes[index] == 10  # a line ends with \r\n: only the second counts
-        self._runs.append((start, len(codes)))
+        if start < len(codes):
+            self._runs.append((start, len(codes)))
         self._end_word(line)
         return Words(self._words, repaired)
 
     def _cuts(self) -> list[tuple[int, bool]]:
         """Blanks, and letters (False) that stand apart from the next one."""
-        blanks = [(index, True) for index, code in enumerate(self._codes) if code in BLANKS]
+        blanks = [(index, True) for index in self._blanks]
         if not self._repair:
             return blanks
         gaps = [
             index
-            for index, (one, other) in enumerate(pairwise(self._boxes))
+            for index, (one, other) in enumerate(pairwise(self._boxes.values()))
             if other[0] - one[2] > NARROWEST_BLANK * (one[1] - one[3])
         ]
         return sorted([*blanks, *((index, False) for index in gaps if self._stands_apart(index))])
@@ -175,18 +199,17 @@ class _Words:
         return same_type and -OVERLAP * height < other[0] - one[2] <= NARROWEST_BLANK * height
 
     def _end_word(self, line: int) -> None:
-        runs, self._runs = self._runs, []
-        codes = [code for start, end in runs for code in self._codes[start:end] if code]
-        if not codes:
+        if not self._runs:
             return
+        runs, self._runs = self._runs, []
+        text = "".join([self._text[start:end] for start, end in runs])
         first, last = runs[0][0], runs[-1][1] - 1
+        one = self._boxes[first]
         # A word that goes on in the next line has the place of its first part.
-        for mark in HYPHENATED:
-            if mark in codes[1:]:
-                last = max(first, self._codes.index(mark, first) - 1)
-        one, other = self._boxes[first], self._boxes[last]
+        cut = next((text.index(mark, 1) for mark in HYPHEN_MARKS if mark in text[1:]), 0)
+        other = self._boxes.get(first + cut - 1 if cut else last, one)
         box = (min(one[0], other[0]), max(one[1], other[1]), max(one[2], other[2]), min(one[3], other[3]))
-        self._words.append(Word("".join(map(chr, codes)), *box, line))
+        self._words.append(Word(text, *box, line))
 
 
 def extent(words: Sequence[Word]) -> Box:

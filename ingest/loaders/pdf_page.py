@@ -12,7 +12,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 from ingest.loaders.pdf_glyphs import Box, Word, plain, read_words
-from ingest.loaders.pdf_tables import SHORTEST_RULE, THICKEST_RULE, FoundTable, find_tables, uprights
+from ingest.loaders.pdf_tables import SHORTEST_RULE, THICKEST_RULE, FoundTable, find_tables, has_grid
 from ingest.loaders.text_quality import GOOD, quality
 
 if TYPE_CHECKING:
@@ -21,14 +21,16 @@ if TYPE_CHECKING:
 TEXT, PATH, IMAGE, FORM = 1, 2, 3, 5  # FPDF_PAGEOBJ_*
 MOST_OBJECTS, MANY_OBJECTS = 50_000, 1_500
 MOST_PATHS = 4_000
-# A page is read word by word if it has that many lines with figures, or upright rules.
+# A page is read word by word if it has that many lines with figures, or crossing rules.
 LINES_WITH_FIGURES = 3
-SAMPLED_PAGES = 8
+SAMPLED_PAGES = 5
 MOST_REPAIRED = 0.012  # of the words: beyond, blanks are taken from the places of the letters
 # A page whose picture covers this much and that has fewer letters than this is a scan with a stamp or a page number.
 MOSTLY_PICTURE, FEW_LETTERS = 0.5, 200
 DRAWN_LETTERS = 60  # so many shapes and no text: the letters may be drawn
-_FIGURES = re.compile(r"(?:^|\s)[($€£]{0,2}\d[\d.,]*[)%]?(?=\s|$).*?\s[($€£–-]{0,2}\d[\d.,]*[)%]?(?=\s|$)", re.M)
+# Two numbers in a line, one of them at its end.
+_NUMBER = r"[($€£]{0,2}[-–]?\d[\d.,]*[)%]{0,2}"
+_FIGURES = re.compile(rf"(?:^|\s){_NUMBER}[ \t](?:[^\n]*[ \t])?{_NUMBER}[ \r]*$", re.M)
 
 Part = str | FoundTable
 
@@ -66,7 +68,7 @@ def read_page(page: PdfPage, content: PdfTextPage, *, repair: bool) -> PageParts
     parts: tuple[Part, ...] = (text,)
     if page.get_rotation() == 0 and text.strip():
         rules = _rules([handle for handle, kind in objects if kind == PATH][:MOST_PATHS])
-        tables_likely = _has_figures(text) or len(uprights(rules)) > 1
+        tables_likely = _has_figures(text) or has_grid(rules)
         if repair or tables_likely:
             words = read_words(content, repair=repair).words
             tables = find_tables(words, rules)

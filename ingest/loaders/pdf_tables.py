@@ -117,9 +117,9 @@ def _lines(rules: Sequence[Box]) -> tuple[list[Box], list[Box]]:
     return flat, upright
 
 
-def uprights(rules: Sequence[Box]) -> list[Box]:
-    """The upright lines: without them no table is drawn by its rules."""
-    return _lines(rules)[1]
+def has_grid(rules: Sequence[Box]) -> bool:
+    """Whether lines cross to fields."""
+    return next(iter(_grids(rules)), None) is not None
 
 
 def _connected(flat: Sequence[Box], upright: Sequence[Box]) -> Iterable[set[Box]]:

@@ -11,7 +11,7 @@ from collections import Counter
 
 LONGEST_LOOKED_AT = 1_500  # characters; more of a page says nothing new
 LONGEST_WORD = 24
-ENOUGH_LETTERS = 150  # below, shares of letters say little
+ENOUGH_LETTERS = 120  # below, shares of letters say little
 # A layer below this is worse than what recognition makes of a clean page.
 GOOD = 0.5
 # European languages in Latin letters: e, a, i, n, r, s, t and o are 45 to 65 of 100 letters, vowels 35 to 50.
