@@ -154,12 +154,9 @@ def _facts(document: DocumentInfo, job: Job | None, names: dict[str, str]) -> li
     facts = [plain(document.name)] if document.title not in ("", document.name) else []
     if job is not None and job.active and document.status == DocumentStatus.searchable:
         facts.append(jobs.words(job))
-    if receipt.get("pages"):
-        facts.append(count(int(receipt["pages"]), "page"))
-    if receipt.get("characters"):
-        facts.append(count(int(receipt["characters"]), "character"))
-    if receipt.get("chunks"):
-        facts.append(count(int(receipt["chunks"]), "chunk"))
+    for field, unit in (("pages", "page"), ("characters", "character"), ("chunks", "chunk")):
+        if isinstance(number := receipt.get(field), int) and number:
+            facts.append(count(number, unit))
     facts += [size(document.size), moment(document.created_at)]
     facts += [plain(names[id]) for id in document.collection_ids if id in names]
     if warnings := receipt.get("warnings"):
