@@ -48,8 +48,16 @@ def write(index: NearIndex, generation: int, path: Path) -> None:
 
 def read(path: Path) -> tuple[NearIndex | None, int]:
     """The stored index and its generation; None and -1 when there is none or it is not whole."""
-    if not path.exists():
+    try:
+        return _read(path)
+    except FileNotFoundError:
         return None, -1
+    except OSError as error:
+        log.warning("the index file cannot be read, and is rebuilt from the database: %s", error)
+        return None, -1
+
+
+def _read(path: Path) -> tuple[NearIndex | None, int]:
     with path.open("rb") as file:
         head = file.read(HEADER)
         stamp, seal = head[8:16], hashlib.sha256(head[8:16])

@@ -25,7 +25,7 @@ LISTS_PER_ROOT = 1.0  # lists for n vectors: √n, as docs/index.md found
 MOST_LISTS = 4096
 ROUNDS = 10  # of k-means
 SAMPLE_PER_LIST = 48  # vectors that k-means sees for each list
-STALE = 2  # times the lists that it would have today: an index is made anew when it has grown or shrunk by so much
+STALE = 4  # an index of lists is made anew when it has grown or shrunk so many times
 BLOCK = 1 << 20  # bytes read or written at once
 
 
@@ -41,9 +41,10 @@ class Limits:
 class NearIndex:
     """Vectors under chunk ids, compared by inner product. Many may search at once, nobody while it is changed."""
 
-    def __init__(self, index: faiss.Index, lists: int) -> None:
+    def __init__(self, index: faiss.Index, lists: int = 0, made_for: int = 0) -> None:
         self._index = index
         self.lists = lists  # 0: exact
+        self.made_for = made_for  # vectors
 
     @property
     def dimension(self) -> int:
@@ -89,8 +90,7 @@ class NearIndex:
         """Whether an index made today for so many vectors would be another one."""
         if not self.lists or not count:
             return count > limits.exact
-        fitting = lists_for(count)
-        return count < limits.exact / STALE or not self.lists / STALE < fitting < self.lists * STALE
+        return count < limits.exact / 2 or not self.made_for / STALE <= count <= self.made_for * STALE
 
     def write(self, write: Callable[[bytes], int]) -> None:
         import faiss
@@ -112,7 +112,7 @@ def make(dimension: int, count: int, sample: Vectors, limits: Limits, stopped: C
     import faiss
 
     if count <= limits.exact:
-        return NearIndex(faiss.IndexIDMap(faiss.IndexFlatIP(dimension)), 0)
+        return NearIndex(faiss.IndexIDMap(faiss.IndexFlatIP(dimension)))
     faiss.omp_set_num_threads(1)  # of this thread: the other core belongs to whoever is waiting for an answer
     lists = min(lists_for(count), len(sample))
     centres = _centres(sample, lists, stopped)
@@ -123,7 +123,7 @@ def make(dimension: int, count: int, sample: Vectors, limits: Limits, stopped: C
     kind = faiss.ScalarQuantizer.QT_8bit
     index = faiss.IndexIVFScalarQuantizer(quantizer, dimension, lists, kind, faiss.METRIC_INNER_PRODUCT, True)
     index.train(sample)  # the centres stay: it only learns the range of each number
-    return NearIndex(index, lists)
+    return NearIndex(index, lists, count)
 
 
 def _centres(sample: Vectors, lists: int, stopped: Callable[[], bool]) -> Vectors | None:
@@ -149,7 +149,7 @@ def load(file: BinaryIO) -> NearIndex | None:
     if index.metric_type != faiss.METRIC_INNER_PRODUCT:
         return None
     if isinstance(index, faiss.IndexIVFScalarQuantizer):
-        return NearIndex(index, int(index.nlist))
+        return NearIndex(index, int(index.nlist), int((index.nlist / LISTS_PER_ROOT) ** 2))
     if isinstance(index, faiss.IndexIDMap) and isinstance(faiss.downcast_index(index.index), faiss.IndexFlat):
-        return NearIndex(index, 0)
+        return NearIndex(index)
     return None

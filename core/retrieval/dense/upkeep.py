@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -178,6 +179,8 @@ class Upkeep:
     def _load(self) -> Held | None:
         index, generation = read(self.path)
         if index is None or generation > self.feed.generation() or not self._agrees(index):
+            with suppress(OSError):
+                self.path.unlink(missing_ok=True)  # what is not trusted may hold what is deleted
             return None
         ids = index.ids()
         held = Held(index, ids, fill([EVERYTHING], ids), generation, generation)
