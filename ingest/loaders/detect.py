@@ -71,6 +71,7 @@ _OPEN = {
     f"{ODS}-template": ODS,
 }  # fmt: skip
 _CONTENT_TYPES = "[Content_Types].xml"
+_ODF_TYPE = re.compile(rb"application/vnd\.oasis\.opendocument\.[\w-]+")
 
 
 def media_type(path: Path, name: str) -> str:
@@ -113,6 +114,8 @@ def _package_type(path: Path, name: str) -> str:
         with zipfile.ZipFile(path) as package:
             names = set(package.namelist())
             stated = _beginning(package, "mimetype", names).decode("ascii", "replace").strip()
+            if not stated and (found := _ODF_TYPE.search(_beginning(package, "META-INF/manifest.xml", names))):
+                stated = found[0].decode()
             parts = _beginning(package, _CONTENT_TYPES, names).lower()
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError, OSError) as error:
         raise BadUpload(

@@ -75,7 +75,7 @@ class EpubLoader:
 def _book(package: zipfile.ZipFile) -> _Book:
     """Raises KeyError when a part is missing, lxml's XMLSyntaxError when one is broken."""
     container = parse_xml(package.read(_CONTAINER))
-    place = next(unquote(root.get("full-path") or "") for root in container.iter("{*}rootfile"))
+    place = next((unquote(root.get("full-path") or "") for root in container.iter("{*}rootfile")), "")
     root = parse_xml(package.read(place))
     book, parts = _Book(about=_about(root)), set(package.namelist())
     items = {item.get("id"): item for item in root.iter("{*}item")}

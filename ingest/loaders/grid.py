@@ -69,7 +69,8 @@ class Grid:
             titles = _titles(stretch)
             body = _Stretch(stretch.rows[titles:]) if titles else stretch
             body.headers = _headers(body, across) if body.rows else 0
-            goes_on = last is not None and not titles and not body.headers and body.columns <= last.columns
+            alone = all(len(row) < 2 for _, row in body.rows)
+            goes_on = last is not None and not (titles or body.headers or alone) and body.columns <= last.columns
             if goes_on and last is not None:
                 last.rows += body.rows
                 continue
@@ -133,12 +134,13 @@ def _may_name(row: Row) -> bool:
 
 def _alike(row: Row, below: Row) -> bool:
     """Whether two rows hold the same kinds of values, and not only words: then the upper one names nothing."""
-    kinds = [{column: _is_word(cell) for column, cell in one.items()} for one in (row, below)]
-    return kinds[0] == kinds[1] and not all(kinds[0].values())
+    kinds = [{column: _kind(cell) for column, cell in one.items()} for one in (row, below)]
+    return kinds[0] == kinds[1] and set(kinds[0].values()) != {"word"}
 
 
-def _is_word(cell: Cell) -> bool:
-    return not any(c.isdigit() for c in cell.text) or sum(map(str.isalpha, cell.text)) > len(cell.text) / 2
+def _kind(cell: Cell) -> str:
+    digits, letters = sum(map(str.isdigit, cell.text)), sum(map(str.isalpha, cell.text))
+    return "word" if not digits or letters > digits else "name" if cell.names else "value"
 
 
 def _blocks(stretch: _Stretch, across: Mapping[int, Row]) -> Iterator[Block]:
@@ -147,7 +149,7 @@ def _blocks(stretch: _Stretch, across: Mapping[int, Row]) -> Iterator[Block]:
     if area > SMALL and filled < area * SCATTERED:
         for number, row in stretch.rows:
             for column in sorted(row):
-                yield Block(f"{letters(column)}{number}: {row[column].text}", tight=True)
+                yield Block(f"{column_name(column)}{number}: {row[column].text}", tight=True)
         return
     rows = []
     for n, (number, row) in enumerate(stretch.rows):
@@ -156,7 +158,7 @@ def _blocks(stretch: _Stretch, across: Mapping[int, Row]) -> Iterator[Block]:
     yield Block(rows=rows, headers=stretch.headers)
 
 
-def letters(column: int) -> str:
+def column_name(column: int) -> str:
     """The name of a column: 1 is A, 27 is AA."""
     name = ""
     while column > 0:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import docx
@@ -71,4 +72,12 @@ def word_file(path: Path, fill: Callable[[WordDocument], None]) -> Path:
 def slow_markdown(path: Path) -> Path:
     """A file that takes a good while to read, because every line is a block of its own."""
     path.write_text("- a\n\n> b\n\n" * 400_000, encoding="utf-8")
+    return path
+
+
+def package(path: Path, parts: Mapping[str, str | bytes]) -> Path:
+    """A ZIP package of these parts."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
+        for name, content in parts.items():
+            made.writestr(name, content)
     return path

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from docx.oxml.ns import qn
 
 from core.errors import BadUpload, NoText
 from core.types import Document
+from ingest.loaders.detect import DOCX, media_type
 from ingest.loaders.word import WordLoader
-from tests.ingest.made import word_file
+from tests.ingest.made import package, word_file
 
 
 def load(path: Path) -> Document:
@@ -110,8 +112,8 @@ def test_a_heading_is_known_by_the_outline_level_of_its_style(tmp_path: Path) ->
     ]
 
 
-def test_footnotes_are_read(tmp_path: Path) -> None:
-    plain = word_file(tmp_path / "a", lambda word: word.add_paragraph("Body"))
+def add_footnote(plain: Path, target: Path) -> None:
+    """The file with "A note below." as footnote 1."""
     notes = (
         '<w:footnotes xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main">'
         '<w:footnote w:type="separator" w:id="0"><w:p><w:r><w:t>line</w:t></w:r></w:p></w:footnote>'
@@ -126,8 +128,23 @@ def test_footnotes_are_read(tmp_path: Path) -> None:
         "word/_rels/document.xml.rels": ("</Relationships>", relation),
         "[Content_Types].xml": ("</Types>", f'<Override PartName="/word/footnotes.xml" ContentType="{kind}"/></Types>'),
     }
-    repack(plain, tmp_path / "b", changes, {"word/footnotes.xml": notes})
+    repack(plain, target, changes, {"word/footnotes.xml": notes})
+
+
+def test_footnotes_are_read(tmp_path: Path) -> None:
+    add_footnote(word_file(tmp_path / "a", lambda word: word.add_paragraph("Body")), tmp_path / "b")
     assert load(tmp_path / "b").text == "Body\n\nA note below."
+
+
+def test_a_footnote_follows_the_paragraph_that_refers_to_it(tmp_path: Path) -> None:
+    def write(word: WordDocument) -> None:
+        reference = OxmlElement("w:footnoteReference")
+        reference.set(qn("w:id"), "1")
+        word.add_paragraph("First").runs[0]._r.append(reference)
+        word.add_paragraph("Second")
+
+    add_footnote(word_file(tmp_path / "a", write), tmp_path / "b")
+    assert load(tmp_path / "b").text == "First\n\nA note below.\n\nSecond"
 
 
 def repack(source: Path, target: Path, changes: dict[str, tuple[str, str]], more: dict[str, str] | None = None) -> None:
@@ -176,3 +193,136 @@ def test_encrypted_overlapping_and_lying_packages_are_refused(tmp_path: Path) ->
         (tmp_path / "b").write_bytes(content)
         with pytest.raises(BadUpload, match=words):
             load(tmp_path / "b")
+
+
+def numbering(*levels: tuple[str, str]) -> str:
+    """numbering.xml with one list, number 7; each level has a format and a pattern."""
+    space = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+    made = "".join(
+        f'<w:lvl w:ilvl="{n}"><w:start w:val="1"/><w:numFmt w:val="{form}"/><w:lvlText w:val="{pattern}"/></w:lvl>'
+        for n, (form, pattern) in enumerate(levels)
+    )
+    return (
+        f'<w:numbering {space}><w:abstractNum w:abstractNumId="1">{made}</w:abstractNum>'
+        '<w:num w:numId="7"><w:abstractNumId w:val="1"/></w:num></w:numbering>'
+    )
+
+
+def put_in_list(paragraph: Any, depth: int, number: int = 7) -> None:
+    listed = paragraph._p.get_or_add_pPr().get_or_add_numPr()
+    listed.get_or_add_ilvl().val, listed.get_or_add_numId().val = depth, number
+
+
+def test_numbers_that_word_counts_stand_before_headings_clauses_and_items(tmp_path: Path) -> None:
+    def write(word: WordDocument) -> None:
+        for text, depth in (("Scope", 0), ("Duration", 0)):
+            put_in_list(word.add_heading(text, 1), depth)
+        for text, depth in (("two years", 1), ("for motors", 2), ("for belts", 2), ("one year", 1)):
+            put_in_list(word.add_paragraph(text), depth)
+
+    plain = word_file(tmp_path / "a", write)
+    counted = numbering(("decimal", "%1."), ("decimal", "%1.%2"), ("lowerLetter", "(%3)"))
+    with zipfile.ZipFile(plain) as made:
+        parts = {name: made.read(name) for name in made.namelist()}
+    package(tmp_path / "b", parts | {"word/numbering.xml": counted})
+    document = load(tmp_path / "b")
+    assert document.text.split("\n") == [
+        "1. Scope", "", "2. Duration", "  2.1 two years", "    (a) for motors", "    (b) for belts", "  2.2 one year",
+    ]  # fmt: skip
+    assert [heading.title for heading in document.headings] == ["1. Scope", "2. Duration"]
+
+
+def test_a_cell_over_several_rows_stands_in_each_and_one_over_several_columns_in_a_header(tmp_path: Path) -> None:
+    def write(word: WordDocument) -> None:
+        table = word.add_table(rows=3, cols=3)
+        texts = ["Region", "Sales", "", "North", "1", "2", "", "3", "4"]
+        for cell, text in zip((c for row in table.rows for c in row.cells), texts, strict=True):
+            cell.text = text
+        table.cell(0, 1).merge(table.cell(0, 2))
+        table.cell(1, 0).merge(table.cell(2, 0))
+
+    (table,) = load(word_file(tmp_path / "a", write)).tables
+    assert table.header == "| Region | Sales | Sales |"
+    document = load(tmp_path / "a")
+    assert document.text == "| Region | Sales | Sales |\n| North | 1 | 2 |\n| North | 3 | 4 |"
+
+
+def test_a_table_of_tables_is_read_cell_by_cell(tmp_path: Path) -> None:
+    def write(word: WordDocument) -> None:
+        outer = word.add_table(rows=1, cols=2)
+        outer.cell(0, 0).text = "left"
+        inner = outer.cell(0, 1).add_table(rows=2, cols=2)
+        for cell, text in zip((c for row in inner.rows for c in row.cells), "abcd", strict=True):
+            cell.text = text
+
+    document = load(word_file(tmp_path / "a", write))
+    assert document.text == "left\n\n| a | b |\n| c | d |"
+    assert [table.header for table in document.tables] == ["| a | b |"]
+
+
+def test_headers_and_footers_that_say_something_are_read_once(tmp_path: Path) -> None:
+    def write(word: WordDocument) -> None:
+        section = word.sections[0]
+        section.header.paragraphs[0].text = "Acme contract 4711"
+        footer = section.footer.paragraphs[0]
+        footer.text = "Page "
+        field = OxmlElement("w:fldSimple")
+        field.set(qn("w:instr"), " PAGE ")
+        footer._p.append(field)
+        field.append(footer.add_run("3")._r)
+        word.add_paragraph("Body")
+        again = word.add_section()
+        again.header.is_linked_to_previous = False
+        again.header.paragraphs[0].text = "Acme contract 4711"
+
+    assert load(word_file(tmp_path / "a", write)).text == "Acme contract 4711\n\nBody"
+
+
+def test_comments_are_left_out_and_counted(tmp_path: Path) -> None:
+    def write(word: WordDocument) -> None:
+        paragraph = word.add_paragraph("Agreed.")
+        word.add_comment(paragraph.runs, text="Really?", author="Ann")
+
+    document = load(word_file(tmp_path / "a", write))
+    assert (document.text, document.warnings) == ("Agreed.", ("1 comment was left out.",))
+
+
+def test_dates_come_from_the_file_alone(tmp_path: Path) -> None:
+    def write(word: WordDocument) -> None:
+        word.add_paragraph("Body")
+        word.core_properties.created = datetime(2024, 3, 5, 12, 30)
+
+    about = load(word_file(tmp_path / "a", write)).metadata
+    assert about["created"] == "2024-03-05T12:30:00Z"
+    repack(tmp_path / "a", tmp_path / "b", {"_rels/.rels": ("docProps/core.xml", "docProps/other.xml")})
+    with zipfile.ZipFile(tmp_path / "b") as made:
+        parts = {name.replace("core.xml", "other.xml"): made.read(name) for name in made.namelist()}
+    parts["[Content_Types].xml"] = parts["[Content_Types].xml"].replace(b"core.xml", b"other.xml")
+    parts["docProps/other.xml"] = b"<x/>"
+    package(tmp_path / "b", parts)
+    assert not {"created", "modified", "author"} & set(load(tmp_path / "b").metadata)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "application/vnd.ms-word.document.macroEnabled.main+xml",
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.template.main+xml",
+    ],
+)
+def test_files_with_macros_and_templates_are_word_files_too(tmp_path: Path, kind: str) -> None:
+    plain = word_file(tmp_path / "a", lambda word: word.add_paragraph("Body"))
+    own = "application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"
+    repack(plain, tmp_path / "b", {"[Content_Types].xml": (own, kind)})
+    assert media_type(tmp_path / "b", "letter") == DOCX
+    assert load(tmp_path / "b").text == "Body"
+
+
+def test_a_span_that_no_table_has_costs_nothing(tmp_path: Path) -> None:
+    def write(word: WordDocument) -> None:
+        table = word.add_table(rows=1, cols=2)
+        table.cell(0, 0).text, table.cell(0, 1).text = "a", "b"
+
+    plain = word_file(tmp_path / "a", write)
+    repack(plain, tmp_path / "b", {"word/document.xml": ("<w:tcPr>", '<w:tcPr><w:gridSpan w:val="999999999"/>')})
+    assert len(load(tmp_path / "b").text) < 1000
