@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, BinaryIO
@@ -11,16 +10,17 @@ from typing import Any, BinaryIO
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from core.errors import BadUpload, Conflict, NotFound
+from core.errors import Conflict, NotFound
 from core.jobs import OPEN, Jobs
+from core.names import clean_name, collection_name
 from core.retrieval.store import FOUND, raise_generation
+from core.sources.items import Attach, by_hand
 from core.storage.db import Database
 from core.storage.files import FileStore, ReceivedFile
 from core.storage.tables import CollectionDocumentRow, CollectionRow, DocumentRow, DocumentTextRow, JobRow
 from core.types import DocumentStatus, Page
 
 INGEST = "ingest"
-LONGEST_NAME = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +76,21 @@ class Documents:
         self.jobs = jobs
         self.limit = upload_mb << 20
 
-    def add(self, source: BinaryIO, *, name: str, owner_id: str, collection_id: str | None = None) -> Added:
+    def add(
+        self, source: BinaryIO, *, name: str, owner_id: str, collection_id: str | None = None, attach: Attach = by_hand
+    ) -> Added:
         """Store an upload and queue its ingestion. The same bytes twice are one document, under its first name.
 
-        Raises BadUpload (empty, too large, without a name), NotFound for a foreign collection, StorageFull.
+        `attach` is called in the transaction that registers it. Raises BadUpload (empty, too large, without a name),
+        NotFound for a foreign collection, StorageFull.
         """
         name = clean_name(name)
         with self.files.receive(source, name=name, limit=self.limit) as received:
-            return self._register(received, name, owner_id, collection_id)
+            return self._register(received, name, owner_id, collection_id, attach)
 
-    def _register(self, received: ReceivedFile, name: str, owner_id: str, collection_id: str | None) -> Added:
+    def _register(
+        self, received: ReceivedFile, name: str, owner_id: str, collection_id: str | None, attach: Attach
+    ) -> Added:
         sha256, size = received.sha256, received.size
         with self.db.write() as session:
             if collection_id is not None:
@@ -98,6 +103,7 @@ class Documents:
                 row = DocumentRow(owner_id=owner_id, name=name, title=name, sha256=sha256, size=size)
                 session.add(row)
                 session.flush()
+            attach(session, row.id, duplicate)
             self.files.keep(received)  # also when the bytes are known: the file may have been lost
             if collection_id is not None:
                 session.merge(CollectionDocumentRow(collection_id=collection_id, document_id=row.id))
@@ -160,10 +166,17 @@ class Documents:
         info = self.get(document_id, owner_id=owner_id)
         return info, self.files.path(info.sha256).read_bytes()
 
-    def delete(self, document_id: str, *, owner_id: str) -> None:
-        """Remove the document with its text, chunks, vectors and file; running work on it ends by itself."""
+    def delete(
+        self, document_id: str, *, owner_id: str, only_if: Callable[[Session, str], bool] = lambda *_: True
+    ) -> None:
+        """Remove the document with its text, chunks, vectors and file; running work on it ends by itself.
+
+        `only_if` decides in the same transaction, so that nobody can come between.
+        """
         with self.db.write() as session:
             row = _document(session, document_id, owner_id)
+            if not only_if(session, document_id):
+                return
             sha256 = row.sha256
             session.delete(row)
             raise_generation(session)
@@ -233,25 +246,6 @@ class Documents:
                 owned_collection(session, collection_id, owner_id)
                 session.add(CollectionDocumentRow(collection_id=collection_id, document_id=document_id))
             raise_generation(session)
-
-
-def clean_name(name: str) -> str:
-    """The last part of a file name without anything that could act: paths, control and direction characters."""
-    last = unicodedata.normalize("NFC", name.replace("\\", "/")).rsplit("/", 1)[-1]
-    shown = "".join(c for c in last if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp"))
-    shown = " ".join(shown.split()).strip(" .")
-    if len(shown) > LONGEST_NAME:
-        stem, dot, ending = shown.rpartition(".")
-        shown = f"{stem[: LONGEST_NAME - 12]}…{dot}{ending[:10]}" if dot else shown[: LONGEST_NAME - 1] + "…"
-    return shown or "unnamed"
-
-
-def collection_name(name: str) -> str:
-    """The name of a collection as it is stored. Raises BadUpload when it is empty."""
-    name = " ".join(name.split())[:LONGEST_NAME]
-    if not name:
-        raise BadUpload("A collection needs a name.")
-    return name
 
 
 def _document(session: Session, document_id: str, owner_id: str) -> DocumentRow:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from sqlalchemy import Select, func, select
 from sqlalchemy.exc import IntegrityError
 
-from core.documents import DocumentInfo, Documents, collection_name, collections_of, document_info, owned_collection
+from core.documents import DocumentInfo, Documents, collections_of, document_info, owned_collection
 from core.errors import Conflict, NotFound
+from core.names import collection_name
 from core.retrieval.store import FOUND, current_generation, raise_generation
 from core.storage.db import Database
 from core.storage.tables import CollectionDocumentRow, DocumentRow

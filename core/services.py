@@ -11,10 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-from filelock import FileLock, Timeout
 
 from core.accounts import LOCAL, Accounts
 from core.chat.answers import Answers
@@ -25,9 +22,9 @@ from core.chat.pipelines import Pipelines
 from core.chat.records import Recipe, TurnRecords
 from core.chat.turns import Turns
 from core.documents import Documents
-from core.errors import Conflict, StorageError
 from core.feedback import FeedbackBook
 from core.health import HealthWatch
+from core.installation import make_folder
 from core.jobs import Jobs
 from core.library import Library
 from core.models.active import ActiveEngine, GuestEngine
@@ -44,6 +41,8 @@ from core.retrieval.keyword import KeywordIndex
 from core.retrieval.store import ChunkStore
 from core.samples import Samples
 from core.settings import ROOT, Settings, load
+from core.sources.book import Sources
+from core.sources.reach import Reach
 from core.storage.db import Database
 from core.storage.files import FileStore
 from core.storage.migrations import upgrade
@@ -71,6 +70,7 @@ class Services:
     jobs: Jobs
     documents: Documents
     library: Library
+    sources: Sources
     chunks: ChunkStore
     client: ModelClient
     endpoints: Endpoints
@@ -181,12 +181,13 @@ def build(settings: Settings, client: ModelClient | None = None) -> Services:
     `client` is for tests, which have no model server.
     """
     _silence_telemetry()
-    _make_folder(settings.data)
+    make_folder(settings.data)
     upgrade(settings.database)
     db = Database(settings.database)
     accounts, files, jobs = Accounts(db), FileStore(settings.files), Jobs(db)
     accounts.prepare()
     documents = Documents(db, files, jobs, upload_mb=settings.upload_mb)
+    sources = Sources(db, data=settings.data, reach=Reach(private=settings.fetch_private))
     chunks, client = ChunkStore(db), client or ModelClient(settings.run)
     endpoints = Endpoints(db, KeyVault(settings.key_file))
     models = Models(settings, db, client, endpoints)
@@ -216,9 +217,9 @@ def build(settings: Settings, client: ModelClient | None = None) -> Services:
     records = TurnRecords(db, prompts, pipelines, recipe)
     turns = Turns(chain, conversations, records, namer.name)
     return Services(
-        settings, db, accounts, files, jobs, documents, Library(db, documents), chunks, client, endpoints, models,
-        workbench, comparisons, HealthWatch(models, client), index, chain, prompts, conversations, turns, Answers(db),
-        namer, FeedbackBook(db), Samples(documents, SAMPLES),
+        settings, db, accounts, files, jobs, documents, Library(db, documents), sources, chunks, client, endpoints,
+        models, workbench, comparisons, HealthWatch(models, client), index, chain, prompts, conversations, turns,
+        Answers(db), namer, FeedbackBook(db), Samples(documents, SAMPLES),
     )  # fmt: skip
 
 
@@ -263,35 +264,6 @@ def use(services: Services | None) -> None:
     global _services
     with _building:
         _services = services
-
-
-def lock_installation(settings: Settings) -> FileLock:
-    """Take the data folder for this application. Raises Conflict with the pid of the one that has it."""
-    _make_folder(settings.run)
-    owner = settings.run / "app.pid"
-    lock = FileLock(settings.run / "app.lock")
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        pid = owner.read_text().strip() if owner.exists() else "unknown"
-        raise Conflict(
-            f"Groundwork is running already on {settings.data} (process {pid}). Use that one, stop it, "
-            "or choose another folder with GROUNDWORK_DATA and another port with GROUNDWORK_PORT."
-        ) from None
-    owner.write_text(str(os.getpid()))
-    return lock
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise StorageError(
-            f"The folder {folder} cannot be written to ({error.strerror}). Check its owner and space."
-        ) from error
 
 
 def _silence_telemetry() -> None:

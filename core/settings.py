@@ -73,6 +73,10 @@ class Settings(BaseSettings):
     upload_mb: int = Field(50, ge=1, le=50, description="Largest file; the same number is in .streamlit/config.toml.")
     parse_seconds: float = Field(120.0, gt=0, description="Longest time that reading one file may take.")
     parse_memory_mb: int = Field(1024, ge=256, description="Most memory that reading one file may take.")
+    site_pages: int = Field(500, ge=1, le=20_000, description="Most pages of one web site.")
+    fetch_private: bool = Field(
+        False, description="Let web addresses lead into private networks, for an intranet; never to this machine."
+    )
     ingest: bool = Field(True, description="Start the ingest worker with the web application.")
 
     @field_validator("data", "models", "cache")

@@ -30,6 +30,7 @@ from core.storage.migrations import upgrade
 from ingest.adding import add_file, complete, find_files, follow, sentence
 from ingest.intake import WAITING, Embedder, Intake, IntakeOptions
 from ingest.presence import Presence
+from ingest.sources.making import make_keeper
 from ingest.split import Count
 from ingest.tokens import TokenCounter
 from ingest.worker import Worker
@@ -153,6 +154,7 @@ def work(settings: Settings, *, parent_pipe: bool) -> int:
     upgrade(settings.database)
     db, client = Database(settings.database), ModelClient(settings.run)
     worker = make_worker(settings, db, client, stop)
+    make_keeper(settings, db, stop).start()
     log.info("worker %s starts", worker.id)
     worker.run()
     client.close()

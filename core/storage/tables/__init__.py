@@ -29,6 +29,7 @@ from core.storage.tables.prompts import (
     PromptVersionRow,
     PublicationRow,
 )
+from core.storage.tables.sources import SourceDocumentRow, SourceItemRow, SourceRow
 
 __all__ = [
     "Base",
@@ -52,6 +53,9 @@ __all__ = [
     "PromptRow",
     "PromptVersionRow",
     "PublicationRow",
+    "SourceDocumentRow",
+    "SourceItemRow",
+    "SourceRow",
     "TraceRow",
     "UserRow",
     "UtcTime",
