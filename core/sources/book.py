@@ -195,6 +195,7 @@ class Sources:
 
     def _check_host(self, host: str, port: int) -> None:
         """Say at once what the worker would say after asking DNS, as far as the address itself shows it."""
+        self.reach.check_port(host, port)
         if host == "localhost" or host.endswith(".localhost"):
             self.reach.check(host, "127.0.0.1", port)
         elif ":" in host or host.replace(".", "").isdecimal():

@@ -34,9 +34,7 @@ class Reach:
         """Raise BadSource unless this address of the host may be fetched from."""
         if (ip, port) in self.exempt:
             return
-        if port not in PORTS:
-            allowed = ", ".join(map(str, PORTS))
-            raise BadSource(f"{host} would be asked on port {port}. Pages are read only from the ports {allowed}.")
+        self.check_port(host, port)
         try:
             address = ipaddress.ip_address(ip)
         except ValueError:
@@ -44,6 +42,12 @@ class Reach:
         for one in (address, *_stands_for(address)):
             if reason := self._reason(one):
                 raise BadSource(f"{host} {reason}")
+
+    def check_port(self, host: str, port: int) -> None:
+        """Raise BadSource for a port that web servers do not use."""
+        if port not in PORTS and port not in {exempt for _, exempt in self.exempt}:
+            allowed = ", ".join(map(str, PORTS))
+            raise BadSource(f"{host} would be asked on port {port}. Pages are read only from the ports {allowed}.")
 
     def _reason(self, address: Address) -> str:
         if address.is_loopback or address.is_unspecified:
