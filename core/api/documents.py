@@ -8,25 +8,37 @@ from fastapi import APIRouter, File, Form, Response, UploadFile
 
 from core import services
 from core.documents import DocumentInfo
+from core.errors import BadUpload
 from core.jobs import Job
+from core.sources.told import source_json
 
 router = APIRouter(tags=["documents"])
 
 
 @router.post("/documents", status_code=202)
 def add_documents(
-    files: Annotated[list[UploadFile], File()], collection: Annotated[str, Form()] = ""
+    files: Annotated[list[UploadFile] | None, File()] = None,
+    collection: Annotated[str, Form()] = "",
+    address: Annotated[str, Form()] = "",
 ) -> dict[str, Any]:
-    """Take in one or many files; each gets a job that reads it. A collection is made when it does not exist."""
+    """Take in one or many files, each of which gets a job that reads it, or the page at a web address.
+
+    A collection is made when it does not exist. More about addresses is under /sources.
+    """
+    if not files and not address.strip():
+        raise BadUpload("Send at least one file, or the address of a web page.")
     live, user = services.get(), services.get().accounts.who()
     home = live.documents.collection(collection, owner_id=user.id) if collection.strip() else None
     added = [
-        live.documents.add(file.file, name=file.filename or "", owner_id=user.id, collection_id=home) for file in files
+        live.documents.add(file.file, name=file.filename or "", owner_id=user.id, collection_id=home)
+        for file in files or ()
     ]
+    page = live.sources.add_site(address, owner_id=user.id, collection_id=home) if address.strip() else None
     return {
+        "source": source_json(page) if page else None,
         "documents": [
             {"id": a.document_id, "name": a.name, "job_id": a.job_id, "duplicate": a.duplicate} for a in added
-        ]
+        ],
     }
 
 
