@@ -3,12 +3,13 @@
 import streamlit as st
 
 from core.types import User
-from pages.ui import collections, document_details, document_list, frame, jobs, state, upload, welcome
+from pages.ui import collections, document_details, document_list, frame, jobs, sources, state, upload, welcome
 
 
 def draw(user: User) -> None:
     homes = state.services().documents.list_collections(owner_id=user.id)
     upload.form(homes, user)
+    sources.section(homes, user)
     jobs.progress(user)
     if not document_list.draw(homes, user):
         st.caption("No documents yet. Add your own above, or begin with these:")

@@ -56,6 +56,10 @@ class DocumentsState:
     open_id: str | None = None
     deleting: tuple[str, ...] = ()
     managing: bool = False  # the collections dialog
+    adding_source: bool = False  # the form for a web page or folder
+    source: str | None = None  # a web page or folder whose details are open
+    source_problem: str = ""  # what was wrong with the form at the last attempt to save it
+    active_sources: frozenset[str] = frozenset()  # those that were looked at at the last look
     active: frozenset[str] = frozenset()  # jobs at the last look
     pace: dict[str, tuple[str, float, int]] = field(default_factory=dict)
 
