@@ -7,8 +7,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from filelock import FileLock, Timeout
 from sqlalchemy import or_, select
@@ -18,11 +21,13 @@ from core.errors import Cancelled, GroundworkError, StorageError
 from core.sources.types import FOLDER, WEB
 from core.storage.db import Database
 from core.storage.tables import SourceRow, now
+from ingest.sources import queue
 from ingest.sources.folder import FolderLook
 from ingest.sources.settle import settle
-from ingest.sources.site import SiteLook
+from ingest.sources.site import SiteLook, Step
 
 log = logging.getLogger(__name__)
+Result = TypeVar("Result")
 
 SCAN_SECONDS = 10.0  # between two looks at a folder
 SLOW_SHARE = 5  # a folder that takes a second to look through is left alone for five
@@ -30,6 +35,7 @@ LONGEST_PAUSE = 40.0
 IDLE_SECONDS = 1.0
 STORAGE_PAUSE = 5.0
 LOCK_SECONDS = 5.0  # between two tries to become the keeper when another worker is
+SETTLE_SECONDS = 3.0  # between two looks for documents that nothing needs any more
 CHECK_SECONDS = 1.0  # how often a look in progress asks whether it is still wanted
 
 
@@ -38,14 +44,17 @@ class Keeper:
 
     def __init__(
         self, db: Database, documents: Documents, sites: SiteLook, folders: FolderLook, *, run: Path,
-        stop: threading.Event,
+        stop: threading.Event, settle_seconds: float = SETTLE_SECONDS,
     ) -> None:  # fmt: skip
         self.db = db
         self.documents = documents
         self.sites = sites
         self.folders = folders
         self.stop = stop
+        self.run = run
+        self.settle_seconds = settle_seconds
         self._lock = FileLock(run / "sources.lock", thread_local=False)
+        self._settle_at = 0.0
         self._scan_at: dict[str, float] = {}
         self._ask_at: dict[str, float] = {}  # by host
 
@@ -56,6 +65,7 @@ class Keeper:
     def try_lock(self) -> bool:
         """Become the keeper, unless another process is."""
         try:
+            self.run.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(blocking=False)
         except (Timeout, OSError):
             return False
@@ -103,12 +113,14 @@ class Keeper:
             if due_only and not wanted and time.monotonic() < self._scan_at.get(source_id, 0.0):
                 continue
             began = time.monotonic()
-            more = self.folders.look(source_id, self._ended(source_id))
+            more = self._guarded(source_id, partial(self.folders.look, source_id, self._ended(source_id))) or False
             took = time.monotonic() - began
             pause = 0.0 if more else min(max(SCAN_SECONDS, SLOW_SHARE * took), LONGEST_PAUSE)
             self._scan_at[source_id] = time.monotonic() + pause
             busy = busy or more
-        settle(self.db, self.documents)
+        if time.monotonic() >= self._settle_at:
+            settle(self.db, self.documents)
+            self._settle_at = time.monotonic() + self.settle_seconds
         return busy
 
     def turn_of_sites(self) -> bool:
@@ -119,12 +131,31 @@ class Keeper:
                 return False
             if time.monotonic() < self._ask_at.get(host, 0.0):
                 continue
-            if wanted or not looking:
-                self.sites.begin(source_id)
-            step = self.sites.step(source_id, self._ended(source_id))
-            self._ask_at[host] = max(self._ask_at.get(host, 0.0), time.monotonic() + step.wait)
-            busy = busy or not step.wait
+            step = self._guarded(source_id, partial(self._ask, source_id, wanted or not looking))
+            if step is not None:
+                self._ask_at[host] = max(self._ask_at.get(host, 0.0), time.monotonic() + step.wait)
+                busy = busy or not step.wait
         return busy
+
+    def _ask(self, source_id: str, new: bool) -> Step:
+        if new:
+            self.sites.begin(source_id)
+        return self.sites.step(source_id, self._ended(source_id))
+
+    def _guarded(self, source_id: str, work: Callable[[], Result]) -> Result | None:
+        """An edge: whatever goes wrong with one source, the others are followed on, and this one says so."""
+        try:
+            return work()
+        except GroundworkError:
+            raise
+        except Exception:
+            mark = uuid4().hex[:8]
+            log.exception("source %s failed [%s]", source_id, mark)
+            with self.db.write() as session:
+                if (row := session.get(SourceRow, source_id)) is not None:
+                    row.wanted = False
+                    queue.fail(session, row, f"Something went wrong inside Groundwork. The log names it {mark}.")
+            return None
 
     def _folders(self) -> list[tuple[str, bool]]:
         query = select(SourceRow.id, SourceRow.wanted).where(SourceRow.kind == FOLDER, ~SourceRow.paused)

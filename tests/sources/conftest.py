@@ -32,7 +32,9 @@ def make_keeper(live: Services, server: Server | None = None, *, most_pages: int
     fetcher = Fetcher(server.reach if server else live.sources.reach, Limits(seconds=3.0))
     sites = SiteLook(live.db, live.documents, fetcher, Robots(fetcher, delay=0.0), most_pages=most_pages)
     folders = FolderLook(live.db, live.documents, quiet=quiet)
-    return Keeper(live.db, live.documents, sites, folders, run=live.settings.run, stop=threading.Event())
+    return Keeper(
+        live.db, live.documents, sites, folders, run=live.settings.run, stop=threading.Event(), settle_seconds=0.0
+    )
 
 
 @pytest.fixture

@@ -358,3 +358,25 @@ def test_sources_of_somebody_else_do_not_exist(live: Services) -> None:
         live.sources.remove(source.id, owner_id="somebody", with_documents=True)
     with pytest.raises(NotFound):
         live.sources.add_site("example.org", owner_id=OWNER, collection_id="unknown")
+
+
+def test_a_fault_of_ours_with_one_site_does_not_stop_the_others(
+    live: Services, server: Server, keeper: Keeper, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.pages |= {"/bad": page("bad"), "/good": page("good")}
+    bad, good = add(live, server, "/bad"), add(live, server, "/good")
+    step = SiteLook.step
+
+    def faulty(self: SiteLook, source_id: str, ended: object) -> object:
+        if source_id == bad.id:
+            raise ZeroDivisionError
+        return step(self, source_id, ended)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(SiteLook, "step", faulty)
+    while keeper.turn_of_sites():
+        pass
+    failed = live.sources.get(bad.id, owner_id=OWNER)
+    assert failed.state == SourceState.failed
+    assert failed.error.split()[-1].strip(".") in caplog.text
+    assert live.sources.get(good.id, owner_id=OWNER).state == SourceState.done
+    assert names(live) == ["good.html"]
