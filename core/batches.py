@@ -236,6 +236,8 @@ def _parts(session: Session, batch_id: str, statuses: Sequence[str]) -> Sequence
 
 def _batches(session: Session, rows: Sequence[BatchRow]) -> list[Batch]:
     """All figures of all these batches in two queries, however many parts they have."""
+    if not rows:
+        return []
     ids = [row.id for row in rows]
     sums = (
         func.count(), func.sum(JobRow.size), func.sum(JobRow.chunks), func.sum(JobRow.done),

@@ -84,16 +84,14 @@ class Jobs(Leases):
         with self.db.read() as session:
             return session.scalar(query) or 0
 
-    def list_alone(self, *, owner_id: str, limit: int = 20) -> list[Job]:
-        """Documents that wait or rest and are part of no batch, in the order of their turn."""
-        query = _with_names().where(
-            JobRow.owner_id == owner_id,
-            JobRow.status.in_((JobStatus.queued.value, JobStatus.paused.value)),
-            JobRow.batch_id.is_(None),
-            JobRow.document_id.is_not(None),
-        )
+    def list_in_sight(self, *, owner_id: str, limit: int = 40) -> list[Job]:
+        """Documents in hand, then those that wait or rest and are part of no batch, in the order of their turn."""
+        running = JobRow.status == JobStatus.running.value
+        alone = JobRow.status.in_((JobStatus.queued.value, JobStatus.paused.value)) & JobRow.batch_id.is_(None)
+        query = _with_names().where(JobRow.owner_id == owner_id, JobRow.document_id.is_not(None), running | alone)
         with self.db.read() as session:
-            return [job_of(row, name) for row, name in session.execute(query.order_by(JobRow.created_at).limit(limit))]
+            rows = session.execute(query.order_by(running.desc(), JobRow.created_at).limit(limit))
+            return [job_of(row, name) for row, name in rows]
 
     def latest(self, document_ids: Sequence[str]) -> dict[str, Job]:
         """The newest job of each document."""

@@ -16,7 +16,7 @@ from core.storage.db import Database
 from core.storage.tables import DocumentRow
 from core.types import JobStatus
 
-BATCHES, RUNNING = 3, 8  # so many are shown
+BATCHES = 3  # so many are shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +59,13 @@ class Overview:
 
     def work(self, *, owner_id: str) -> Work:
         """What is being done; it costs the same for one document and for ten thousand."""
-        running = self.jobs.list_jobs(owner_id=owner_id, statuses=(JobStatus.running,), limit=RUNNING)
+        jobs = self.jobs.list_in_sight(owner_id=owner_id)
         with self.db.read() as session:
             documents = session.scalar(select(func.count()).where(DocumentRow.owner_id == owner_id)) or 0
         return Work(
             tuple(self.batches.list_batches(owner_id=owner_id, unseen=True, limit=BATCHES)),
-            tuple(job for job in running if job.document_id is not None),
-            tuple(self.jobs.list_alone(owner_id=owner_id)),
+            tuple(job for job in jobs if job.status == JobStatus.running),
+            tuple(job for job in jobs if job.status != JobStatus.running),
             self.rebuilds.status(),
             documents,
         )

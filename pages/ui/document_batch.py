@@ -110,8 +110,8 @@ def _buttons(batch: Batch, user: User) -> None:
     if batch.status == "paused":
         actions.append(("Resume", "play_arrow", "Go on where it stopped", batches.resume))
     if again := batch.failed + batch.cancelled:
-        what = "failed" if not batch.cancelled else "are not in"
-        actions.append((f"Try the {again:,} again that {what}", "refresh", "", batches.retry))
+        said = "Those that failed or were cancelled" if batch.cancelled else "Those that failed"
+        actions.append((f"Try {count(again, 'file')} again", "refresh", said, batches.retry))
     if batch.left:
         actions.append(
             ("Cancel the rest", "cancel", "What is in stays in; the rest can be tried again", batches.cancel)

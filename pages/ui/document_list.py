@@ -154,12 +154,12 @@ def _facts(document: DocumentInfo, job: Job | None, names: dict[str, str]) -> li
     facts = [plain(document.name)] if document.title not in ("", document.name) else []
     if job is not None and job.active and document.status == DocumentStatus.searchable:
         facts.append(jobs.words(job))
-    for field, unit in (("pages", "page"), ("characters", "character"), ("chunks", "chunk")):
-        if isinstance(number := receipt.get(field), int) and number:
-            facts.append(count(number, unit))
+    for key in ("pages", "characters", "chunks"):
+        if amount := document_receipt.number(receipt, key):
+            facts.append(count(amount, key[:-1]))
     facts += [size(document.size), moment(document.created_at)]
     facts += [plain(names[id]) for id in document.collection_ids if id in names]
-    if warnings := receipt.get("warnings"):
+    if isinstance(warnings := receipt.get("warnings"), list) and warnings:
         facts.append(f":orange[{count(len(warnings), 'warning')}]")
     if missed := document_receipt.missed(receipt):
         facts.append(f":orange[{count(missed, 'sentence')} of the self-test not found]")

@@ -32,7 +32,7 @@ def missed(receipt: Mapping[str, Any]) -> int:
     result = receipt.get("self_test")
     if not isinstance(result, Mapping):
         return 0
-    asked, back = _number(result, "asked"), _number(result, "hybrid")
+    asked, back = number(result, "asked"), number(result, "hybrid")
     return max(0, asked - back) if asked is not None and back is not None else 0
 
 
@@ -50,22 +50,22 @@ def _about(document: DocumentInfo) -> dict[str, str]:
 
 def _content(receipt: Mapping[str, Any]) -> dict[str, str]:
     facts = {}
-    if pages := _number(receipt, "pages"):
+    if pages := number(receipt, "pages"):
         empty = _list(receipt.get("empty_pages"))
         facts["Pages"] = f"{pages:,}" + (f", {len(empty):,} without text: {_numbers(empty)}" if empty else "")
-    if characters := _number(receipt, "characters"):
+    if characters := number(receipt, "characters"):
         facts["Text"] = count(characters, "character") + _indexed(receipt)
     if scans := _scans(receipt):
         facts["Scans"] = scans
     for key, word in (("tables", "Tables"), ("headings", "Headings"), ("chunks", "Chunks")):
-        if number := _number(receipt, key):
-            facts[word] = f"{number:,}"
+        if amount := number(receipt, key):
+            facts[word] = f"{amount:,}"
     return facts
 
 
 def _indexed(receipt: Mapping[str, Any]) -> str:
     """How much of the text can be found; blanks are not counted."""
-    printed, indexed = _number(receipt, "characters_printed"), _number(receipt, "characters_indexed")
+    printed, indexed = number(receipt, "characters_printed"), number(receipt, "characters_indexed")
     if not printed or indexed is None:
         return ""
     if indexed >= printed:
@@ -93,22 +93,23 @@ def _making(document: DocumentInfo) -> dict[str, str]:
         facts["Time"] = ", ".join(f"{plain(str(stage))} {duration(float(time))}" for stage, time in took)
     if receipt.get("read_before") is True:
         facts["Reading"] = "taken over: the same bytes were read before"
-    vectors, reused = _number(receipt, "vectors"), _number(receipt, "reused")
+    vectors, reused = number(receipt, "vectors"), number(receipt, "reused")
     if vectors:
         facts["Vectors"] = f"{vectors:,}" + (f", {reused:,} of them known before" if reused else "")
     for key, word in (("embedder", "Embedding model"), ("parser", "Read by"), ("splitter", "Split by")):
         if isinstance(said := receipt.get(key), str) and said:
             facts[word] = plain(said)
     if document.sha256:
-        facts["SHA-256"] = f"`{document.sha256}`"
+        parts = (document.sha256[at : at + 16] for at in range(0, len(document.sha256), 16))
+        facts["SHA-256"] = " ".join(parts)  # blanks let it wrap on a phone
     return facts
 
 
 def _self_test(result: object) -> None:
     """What came back of the sentences that were asked, and which did not."""
-    if not isinstance(result, Mapping) or not (asked := _number(result, "asked")):
+    if not isinstance(result, Mapping) or not (asked := number(result, "asked")):
         return
-    hybrid, keyword = _number(result, "hybrid"), _number(result, "keyword")
+    hybrid, keyword = number(result, "hybrid"), number(result, "keyword")
     back = hybrid if hybrid is not None else keyword
     if back is None:
         return
@@ -130,7 +131,8 @@ def _numbers(pages: Sequence[Any]) -> str:
     return f"{named} and {len(pages) - MOST_PAGES:,} more" if len(pages) > MOST_PAGES else named
 
 
-def _number(receipt: Mapping[str, Any], key: str) -> int | None:
+def number(receipt: Mapping[str, Any], key: str) -> int | None:
+    """A figure of a receipt; None when it is missing or no number."""
     found = receipt.get(key)
     return int(found) if _is_number(found) else None
 
