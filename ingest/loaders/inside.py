@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.errors import BadUpload
@@ -28,8 +28,8 @@ LONGEST_NAME = 120
 class _Allowance:
     """What may still be read inside of this upload, and how deep we are in it."""
 
-    files: int = MOST_FILES
-    bytes: int = MOST_BYTES
+    files: int = field(default_factory=lambda: MOST_FILES)
+    bytes: int = field(default_factory=lambda: MOST_BYTES)
     depth: int = 0
 
 
@@ -87,6 +87,13 @@ def _one_deeper(size: int, name: str) -> Iterator[None]:
         allowance.depth -= 1
 
 
+class _Open(type(Path())):  # type: ignore[misc]
+    """The path of an open file without a name: it cannot be resolved into another one."""
+
+    def resolve(self, _strict: bool = False) -> Path:
+        return self
+
+
 @contextmanager
 def as_path(data: bytes) -> Iterator[Path]:
     """A path under which the bytes can be opened; on Linux they stay in memory, so that no kill leaves them behind."""
@@ -94,7 +101,7 @@ def as_path(data: bytes) -> Iterator[Path]:
         with os.fdopen(os.memfd_create("inside"), "wb") as file:
             file.write(data)
             file.flush()
-            yield Path(f"/proc/self/fd/{file.fileno()}")
+            yield _Open(f"/proc/self/fd/{file.fileno()}")
         return
     with tempfile.NamedTemporaryFile(delete=False) as stored:
         stored.write(data)

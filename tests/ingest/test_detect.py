@@ -10,7 +10,23 @@ from core.errors import BadUpload, UnknownType
 from ingest.loaders import LOADERS, parser_of
 from ingest.loaders.detect import DOCX, PDF, media_type
 from ingest.loaders.textkinds import (
-    CODE, CORPUS, CSV, HTML, JSON, LATEX, MAIL, MARKDOWN, NOTEBOOK, ORG, RST, SRT, SVG, TEXT, VTT, WEB_ARCHIVE, XML,
+    CODE,
+    CORPUS,
+    CSV,
+    HTML,
+    JSON,
+    LATEX,
+    MAIL,
+    MARKDOWN,
+    NOTEBOOK,
+    ORG,
+    RST,
+    SRT,
+    SVG,
+    TEXT,
+    VTT,
+    WEB_ARCHIVE,
+    XML,
 )  # fmt: skip
 from tests.ingest.made import pdf, word_file
 
@@ -137,3 +153,21 @@ def test_every_media_type_names_its_parser_with_versions() -> None:
     assert all(parser_of(kind) for kind in LOADERS)
     assert parser_of(PDF).startswith("PdfLoader 1 (pypdfium2 ")
     assert parser_of("image/png") == ""
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"<?xml version='1.0'?>" + b" " * 60_000 + b"x",
+        b"<?xml version='1.0'?>" + b"<!---->" * 9_000,
+        b"<!doctype" + b"[" * 60_000,
+        b'{"' + b"\\\\" * 30_000,
+        b"[" * 60_000,
+        b"x-a: b\n" * 9_000,
+        (b"a" * 90 + b"\n" + b"=" * 90 + b"x\n") * 300,
+    ],
+)
+def test_bait_for_patterns_is_told_apart_at_once(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "stored"
+    path.write_bytes(content)
+    assert media_type(path, "bait") in LOADERS
