@@ -8,21 +8,28 @@ from typing import Protocol
 
 from core.types import Document
 from ingest.loaders import detect, inside, textkinds
+from ingest.loaders.archive import ArchiveLoader
 from ingest.loaders.code import CodeLoader
 from ingest.loaders.community import CorpusLoader
+from ingest.loaders.epub import EpubLoader
 from ingest.loaders.jsons import JsonLoader
 from ingest.loaders.languages import with_language
 from ingest.loaders.mail import MailLoader
 from ingest.loaders.markup import MarkupLoader
 from ingest.loaders.notebook import NotebookLoader
-from ingest.loaders.office import WordLoader
+from ingest.loaders.opendocument import OpenDocumentLoader
 from ingest.loaders.outlook import OutlookLoader
 from ingest.loaders.pdf import PdfLoader
+from ingest.loaders.pictures import PictureLoader
+from ingest.loaders.rtf import RtfLoader
+from ingest.loaders.sheets import SheetsLoader
+from ingest.loaders.slides import SlidesLoader
 from ingest.loaders.subtitles import SubtitleLoader
 from ingest.loaders.tables import CsvLoader
 from ingest.loaders.text import MarkdownLoader, TextLoader
 from ingest.loaders.web import WebLoader
 from ingest.loaders.webarchive import WebArchiveLoader
+from ingest.loaders.word import WordLoader
 from ingest.loaders.xmltext import XmlLoader
 
 
@@ -46,6 +53,14 @@ class Loader(Protocol):
 LOADERS: Mapping[str, Loader] = {
     detect.PDF: PdfLoader(),
     detect.DOCX: WordLoader(),
+    detect.XLSX: SheetsLoader(),
+    detect.PPTX: SlidesLoader(),
+    detect.ODT: OpenDocumentLoader(detect.ODT),
+    detect.ODS: OpenDocumentLoader(detect.ODS),
+    detect.ODP: OpenDocumentLoader(detect.ODP),
+    detect.RTF: RtfLoader(),
+    detect.EPUB: EpubLoader(),
+    detect.ZIP: ArchiveLoader(),
     textkinds.HTML: WebLoader(),
     textkinds.WEB_ARCHIVE: WebArchiveLoader(),
     textkinds.MARKDOWN: MarkdownLoader(),
@@ -64,6 +79,10 @@ LOADERS: Mapping[str, Loader] = {
     textkinds.SRT: SubtitleLoader(textkinds.SRT),
     textkinds.VTT: SubtitleLoader(textkinds.VTT),
     textkinds.CORPUS: CorpusLoader(),
+    **{
+        kind: PictureLoader(kind)
+        for kind in (detect.PNG, detect.JPEG, detect.TIFF, detect.WEBP, detect.BMP, detect.GIF)
+    },
 }
 
 

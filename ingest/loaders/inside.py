@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PosixPath
+from typing import Self
 
 from core.errors import BadUpload
 from core.types import Document
@@ -87,10 +88,10 @@ def _one_deeper(size: int, name: str) -> Iterator[None]:
         allowance.depth -= 1
 
 
-class _Open(type(Path())):  # type: ignore[misc]
-    """The path of an open file without a name: it cannot be resolved into another one."""
+class _Nameless(PosixPath):
+    """A file that can be opened but is in no folder: libraries that ask for its real name get what can be opened."""
 
-    def resolve(self, _strict: bool = False) -> Path:
+    def resolve(self, strict: bool = False) -> Self:  # noqa: ARG002
         return self
 
 
@@ -101,7 +102,7 @@ def as_path(data: bytes) -> Iterator[Path]:
         with os.fdopen(os.memfd_create("inside"), "wb") as file:
             file.write(data)
             file.flush()
-            yield _Open(f"/proc/self/fd/{file.fileno()}")
+            yield _Nameless(f"/proc/self/fd/{file.fileno()}")
         return
     with tempfile.NamedTemporaryFile(delete=False) as stored:
         stored.write(data)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -96,3 +97,11 @@ def read(folder: Path, content: str | bytes, name: str) -> Document:
 def headings(document: Document) -> list[tuple[int, str]]:
     """Level and title of each heading."""
     return [(heading.level, heading.title) for heading in document.headings]
+
+
+def package(path: Path, parts: Mapping[str, str | bytes]) -> Path:
+    """A ZIP package of these parts."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
+        for name, content in parts.items():
+            made.writestr(name, content)
+    return path

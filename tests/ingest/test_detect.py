@@ -8,7 +8,7 @@ import pytest
 
 from core.errors import BadUpload, UnknownType
 from ingest.loaders import LOADERS, parser_of
-from ingest.loaders.detect import DOCX, PDF, media_type
+from ingest.loaders.detect import DOCX, EPUB, ODP, ODS, ODT, PDF, PPTX, RTF, XLSX, ZIP, media_type
 from ingest.loaders.textkinds import (
     CODE,
     CORPUS,
@@ -30,13 +30,20 @@ from ingest.loaders.textkinds import (
 )  # fmt: skip
 from tests.ingest.made import pdf, word_file
 
+TYPES = "[Content_Types].xml"
+OFFICE = "application/vnd.openxmlformats-officedocument"
+
+
+def package(*parts: tuple[str, str]) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as made:
+        for name, content in parts:
+            made.writestr(name, content)
+    return packed.getvalue()
+
 
 def archive(*names: str) -> bytes:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as package:
-        for name in names:
-            package.writestr(name, "x")
-    return packed.getvalue()
+    return package(*((name, "x") for name in names))
 
 
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504)
@@ -100,6 +107,31 @@ def test_the_content_decides_what_a_file_is(tmp_path: Path, content: bytes, name
     assert media_type(path, name) == expected
 
 
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (package((TYPES, f"{OFFICE}.wordprocessingml.document.main+xml"), ("word/document2.xml", "x")), DOCX),
+        (package((TYPES, "application/vnd.ms-word.document.macroEnabled.main+xml")), DOCX),
+        (package((TYPES, f"{OFFICE}.spreadsheetml.sheet.main+xml")), XLSX),
+        (package((TYPES, "application/vnd.ms-excel.sheet.macroEnabled.main+xml")), XLSX),
+        (package((TYPES, f"{OFFICE}.presentationml.slideshow.main+xml")), PPTX),
+        (package(("mimetype", ODT)), ODT),
+        (package(("mimetype", f"{ODS}-template")), ODS),
+        (package(("META-INF/manifest.xml", f'<file-entry full-path="/" media-type="{ODP}"/>')), ODP),
+        (package(("mimetype", "application/epub+zip")), EPUB),
+        (archive("META-INF/container.xml"), EPUB),
+        (archive("xl/workbook.xml"), XLSX),
+        (archive("a.txt", "b.pdf"), ZIP),
+        (b"{\\rtf1 text}", RTF),
+        (b"\xef\xbb\xbf{\\rtf1 text}", RTF),
+    ],
+)
+def test_a_package_is_what_it_says_of_its_main_part(tmp_path: Path, content: bytes, expected: str) -> None:
+    path = tmp_path / "stored"
+    path.write_bytes(content)
+    assert media_type(path, "holiday.jpg") == expected
+
+
 def test_a_word_file_is_known_by_its_parts(tmp_path: Path) -> None:
     path = word_file(tmp_path / "stored", lambda word: word.add_paragraph("Hello"))
     assert media_type(path, "holiday.jpg") == DOCX
@@ -108,20 +140,18 @@ def test_a_word_file_is_known_by_its_parts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"\x89PNG\r\n\x1a\n" + bytes(64), "a picture"),
         (b"\0\0\0\x18ftypmp42" + bytes(64), "a sound or video file"),
         (b"\x1f\x8b\x08\0" + bytes(64), "a compressed archive"),
         (b"\x7fELF" + bytes(64), "a program"),
         (b"SQLite format 3\0" + bytes(64), "a database"),
         (bytes(range(256)) * 4, "a binary file"),
-        (b"{\\rtf1 text}", "an RTF file"),
-        (archive("a.exe"), "a ZIP archive"),
-        (archive("[Content_Types].xml", "xl/workbook.xml"), "an Excel workbook"),
-        (archive("[Content_Types].xml", "ppt/presentation.xml"), "a PowerPoint presentation"),
-        (archive("mimetype", "META-INF/container.xml"), "an EPUB book"),
-        (archive("mimetype", "META-INF/manifest.xml"), "an OpenDocument file"),
+        (package(("mimetype", "application/vnd.oasis.opendocument.graphics")), "an OpenDocument drawing"),
+        (package((TYPES, "application/vnd.ms-excel.sheet.binary.macroEnabled.main")), "a binary Excel workbook"),
+        (archive("Index/Document.iwa"), "an Apple iWork file"),
         (OLE, "an old or password-protected Word file"),
         (OLE + "WordDocument".encode("utf-16-le"), "an old or password-protected Word file"),
+        (OLE + "PowerPoint Document".encode("utf-16-le"), "an old PowerPoint file"),
+        (OLE + "Workbook".encode("utf-16-le"), "an old Excel file"),
         (OLE + "EncryptedPackage".encode("utf-16-le"), "a password-protected Office file"),
     ],
 )
@@ -151,8 +181,8 @@ def test_an_empty_or_broken_file_is_refused_with_the_reason(tmp_path: Path, cont
 
 def test_every_media_type_names_its_parser_with_versions() -> None:
     assert all(parser_of(kind) for kind in LOADERS)
-    assert parser_of(PDF).startswith("PdfLoader 1 (pypdfium2 ")
-    assert parser_of("image/png") == ""
+    assert parser_of(PDF).startswith("PdfLoader 2 (pypdfium2 ")
+    assert parser_of("audio/wav") == ""
 
 
 @pytest.mark.parametrize(
