@@ -183,3 +183,21 @@ def test_every_media_type_names_its_parser_with_versions() -> None:
     assert all(parser_of(kind) for kind in LOADERS)
     assert parser_of(PDF).startswith("PdfLoader 2 (pypdfium2 ")
     assert parser_of("audio/wav") == ""
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"<?xml version='1.0'?>" + b" " * 60_000 + b"x",
+        b"<?xml version='1.0'?>" + b"<!---->" * 9_000,
+        b"<!doctype" + b"[" * 60_000,
+        b'{"' + b"\\\\" * 30_000,
+        b"[" * 60_000,
+        b"x-a: b\n" * 9_000,
+        (b"a" * 90 + b"\n" + b"=" * 90 + b"x\n") * 300,
+    ],
+)
+def test_bait_for_patterns_is_told_apart_at_once(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "stored"
+    path.write_bytes(content)
+    assert media_type(path, "bait") in LOADERS

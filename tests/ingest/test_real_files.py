@@ -107,6 +107,27 @@ KNOWN = [
     Known(
         "docs/unstructured/example-docs/README.md", "README", "A PDF copy of the layout parser paper", heading="Example Docs",
     ),
+    Known(
+        "docs/unstructured/example-docs/stanley-cups-with-emoji.csv", "stanley-cups-with-emoji", "| Maple Leafs | TOR | 13 |",
+        table="| Team | Location | Stanley Cups |",
+    ),
+    Known(
+        "docs/unstructured/example-docs/arbitrary-records.ndjson", "arbitrary-records", "| GRD-1290 | Watering Can | 18.0 | false |",
+        table="| sku | name | price | in_stock |",
+    ),
+    Known("docs/unstructured/example-docs/factbook-utf-16.xml", "factbook-utf-16", "capital: Ottawa"),
+    Known("docs/unstructured/example-docs/README.rst", "Example Docs", "A PDF copy of the layout", heading="Example Docs"),
+    Known("docs/unstructured/example-docs/README-w-include.org", "Example Docs", "get an example 10-K", heading="XBRL 10-K"),
+    Known(
+        "docs/unstructured/example-docs/eml/mime-multipart-digest.eml", "Example Multipart Digest Email",
+        "This is the second message in the digest.",
+    ),
+    Known(
+        "docs/unstructured/example-docs/fake-email-with-cc-and-bcc.msg", "Fake email with cc and bcc recipients",
+        "This is a test email.",
+    ),
+    Known("docs/py-pdf-sample-files/026-latex-multicolumn/multicolumn.tex", "Two-Column Document with Lorem Ipsum", "Helsinki"),
+    Known("docs/debian/txt/policy.txt", "policy", "Every package must have a maintainer", heading="The maintainer of a package"),
     Known("docs/debian/txt/fhs-3.0.txt", "fhs-3.0", "Filesystem Hierarchy Standard"),
     Known("docs/unstructured/example-docs/fake-text-utf-16.txt", "fake-text-utf-16", "This is a test document"),
     Known("docs/debian/txt/debian-reference.zh-cn.txt", "debian-reference.zh-cn", "软件包"),
