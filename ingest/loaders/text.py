@@ -3,45 +3,45 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from pathlib import Path
 
 from core.types import Document, Heading, Table
 from ingest.loaders.clean import clean, one_line
 from ingest.loaders.decode import decode
-from ingest.loaders.detect import MARKDOWN, TEXT
 from ingest.loaders.draft import LONGEST_TITLE, Draft
+from ingest.loaders.markup import underlined
+from ingest.loaders.textkinds import MARKDOWN, TEXT
 
 _FRONT_MATTER = re.compile(r"---[ \t]*\n(.*?\n)---[ \t]*(?:\n|\Z)", re.S)
-_FRONT_TITLE = re.compile(r"^title:[ \t]*[\"']?(.+?)[\"']?[ \t]*$", re.M)
+_FRONT_ENTRY = re.compile(r"^(title|author|date|lang):[ \t]*[\"']?([^\n]+?)[\"']?[ \t]*$", re.M | re.I)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _LINK = re.compile(r"!?\[([^\]\n]*)\](?:\([^)\n]*\)|\[[^\]\n]*\])")
 _MARKS = re.compile(r"[*`~]+|(?<!\w)_+|_+(?!\w)|<[^>\n]*>|\{#[\w-]+\}")
 
 
 @dataclass(frozen=True, slots=True)
 class TextLoader:
-    """Plain text, and formats that are read as plain text for now."""
+    """Plain text; lines that are underlined are its headings."""
 
-    media_type: str
-    version: int = 1
+    version: int = 2
     library: str | None = "charset-normalizer"
 
     def load(self, path: Path, name: str) -> Document:
         decoded = decode(path.read_bytes())
         draft = Draft(name)
-        draft.write(clean(decoded.text))
-        plain = [] if self.media_type == TEXT else ["It was read as plain text, without regard to its structure."]
-        return draft.document(
-            self.media_type, metadata={"encoding": decoded.encoding}, warnings=[*plain, *decoded.warnings]
-        )
+        text = clean(decoded.text)
+        draft.write(text)
+        draft.headings = underlined(text, strict=True)
+        return draft.document(TEXT, metadata={"encoding": decoded.encoding}, warnings=decoded.warnings)
 
 
 @dataclass(frozen=True, slots=True)
 class MarkdownLoader:
     """Markdown: the text stays as it was written, headings and tables are found by markdown-it."""
 
-    version: int = 1
+    version: int = 2
     library: str | None = "markdown-it-py"
 
     def load(self, path: Path, name: str) -> Document:
@@ -51,13 +51,27 @@ class MarkdownLoader:
         draft.write(text)
         front = _FRONT_MATTER.match(text)
         draft.headings, draft.tables = _structure(text, front.end() if front else 0)
-        title = _FRONT_TITLE.search(front[1]) if front else None
+        about = {key.lower(): value for key, value in _FRONT_ENTRY.findall(front[1])} if front else {}
+        date = _DATE.match(about.get("date", ""))
         return draft.document(
             MARKDOWN,
-            title=title[1] if title else "",
-            metadata={"encoding": decoded.encoding},
+            title=about.get("title", ""),
+            metadata={
+                "encoding": decoded.encoding,
+                "author": about.get("author", ""),
+                "created": date[0] if date else "",
+                "language": about.get("lang", ""),
+            },
             warnings=decoded.warnings,
         )
+
+
+def add_markdown(draft: Draft, text: str) -> None:
+    """Add clean Markdown that is part of something else, with its headings and tables."""
+    start = draft.write(text)
+    headings, tables = _structure(text, 0)
+    draft.headings += [replace(heading, start=start + heading.start) for heading in headings]
+    draft.tables += [replace(table, start=start + table.start, end=start + table.end) for table in tables]
 
 
 def _structure(text: str, begin: int) -> tuple[list[Heading], list[Table]]:

@@ -14,8 +14,8 @@ from pathlib import Path
 from core.errors import NoText
 from core.types import Document
 from ingest.loaders.decode import decode
-from ingest.loaders.detect import HTML
 from ingest.loaders.draft import Block, Draft
+from ingest.loaders.textkinds import HTML
 
 LONGEST_CELL = 600  # characters; a cell with more is a text beside others, not a value of a table
 _LEFT_OUT = frozenset(
@@ -32,6 +32,14 @@ _BLOCKS = frozenset(
 _HIDING = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|(?:font-size|opacity)\s*:\s*0*\.?0+(?![.\d])", re.I)
 _CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{2,40})", re.I)
 _XML_ENCODING = re.compile(rb"<\?xml[^>]{0,100}?encoding\s*=\s*[\"']([\w.:-]{2,40})", re.I)
+_ABOUT = {
+    "author": "author", "dc.creator": "author", "dcterms.creator": "author", "article:author": "author",
+    "article:published_time": "created", "date": "created", "dc.date": "created", "dcterms.created": "created",
+    "article:modified_time": "modified", "last-modified": "modified", "dcterms.modified": "modified",
+    "canonical": "source", "og:url": "source",
+}  # fmt: skip
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+HIDDEN = "Parts that the page hides from its readers were left out."
 _PERMALINK = re.compile(r"\s*[¶§#\uf0c1]\s*$")
 
 
@@ -44,27 +52,32 @@ class WebLoader:
 
     def load(self, path: Path, name: str) -> Document:
         data = path.read_bytes()
-        stated = _CHARSET.search(data[:4096]) or _XML_ENCODING.match(data)
-        decoded = decode(data, stated=stated[1].decode() if stated else "")
-        page = _read(decoded.text, name)
+        decoded = decode(data, stated=stated_encoding(data))
+        page = read_page(decoded.text, name)
         draft = Draft(name)
         for block in page.blocks:
             draft.add(block)
-        hidden = ["Parts that the page hides from its readers were left out."] if page.hides else []
         return draft.document(
             HTML,
             title=page.title,
-            metadata={"encoding": decoded.encoding, "language": page.language},
-            warnings=[*decoded.warnings, *hidden],
+            metadata={"encoding": decoded.encoding, "language": page.language, **page.about},
+            warnings=[*decoded.warnings, *([HIDDEN] if page.hides else [])],
         )
 
 
-def _read(text: str, name: str) -> _PageReader:
+def stated_encoding(data: bytes) -> str:
+    """What a page or an XML file says about its own encoding; "" when it says nothing."""
+    stated = _CHARSET.search(data[:4096]) or _XML_ENCODING.match(data)
+    return stated[1].decode() if stated else ""
+
+
+def read_page(text: str, name: str) -> PageReader:
+    """The blocks of a page, its title and what it says about itself. Raises NoText when there is nothing in it."""
     from lxml import etree
 
-    parser = etree.HTMLParser(encoding="utf-8", target=_PageReader(), no_network=True, huge_tree=True)
+    parser = etree.HTMLParser(encoding="utf-8", target=PageReader(), no_network=True, huge_tree=True)
     try:
-        page: _PageReader = etree.fromstring(text.encode("utf-8", "replace"), parser)
+        page: PageReader = etree.fromstring(text.encode("utf-8", "replace"), parser)
     except etree.XMLSyntaxError as error:
         raise NoText(f"{name} holds no text, so there is nothing to search. Choose a page with text in it.") from error
     return page
@@ -86,13 +99,14 @@ class _Table:
         return [Block(rows=rows)]
 
 
-class _PageReader:
+class PageReader:
     """What lxml calls for every tag and text; `blocks` is the page when it is closed."""
 
     def __init__(self) -> None:
         self.blocks: list[Block] = []
         self.title = ""
         self.language = ""
+        self.about: dict[str, str] = {}
         self.hides = False
         self._text: list[str] = []
         self._tables: list[_Table] = []
@@ -115,8 +129,10 @@ class _PageReader:
             self._marker = "- " if tag == "li" else self._marker
         elif tag in ("table", "tr", "td", "th"):
             self._open_table_part(tag)
+        elif tag in ("meta", "link"):
+            self._note(attributes)
         if tag == "html":
-            self.language = attributes.get("lang", "")
+            self.language = attributes.get("lang") or attributes.get("xml:lang", "")
 
     def end(self, tag: str) -> None:
         if self._skipped:
@@ -148,11 +164,19 @@ class _PageReader:
     def pi(self, target: str, text: str | None = None) -> None:
         """Neither are processing instructions."""
 
-    def close(self) -> _PageReader:
+    def close(self) -> PageReader:
         self._flush()
         while self._tables:
             self._close_table()
         return self
+
+    def _note(self, attributes: Mapping[str, str]) -> None:
+        """Author, dates and address that the head of the page states."""
+        key = (attributes.get("name") or attributes.get("property") or attributes.get("rel") or "").lower()
+        value = attributes.get("content") or attributes.get("href") or ""
+        kind = _ABOUT.get(key)
+        if kind and value and kind not in self.about and (kind in ("author", "source") or _DATE.match(value)):
+            self.about[kind] = value[:10] if kind in ("created", "modified") else value
 
     def _leave_out(self, tag: str, attributes: Mapping[str, str]) -> bool:
         if tag in _LEFT_OUT:

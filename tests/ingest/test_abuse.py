@@ -13,16 +13,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from core.errors import BadUpload, NoText, UnknownType
+from core.errors import BadUpload, NoText
 from core.types import Document
-from ingest import sandbox
+from ingest import reading
+from ingest.reading import ReadingOptions
 from ingest.split import split
 from tests.ingest.made import words
 
 KINDS = ("pdf", "zip", "text", "prompt-injection", "xss")
-LIMITS = {"seconds": 10.0, "memory_mb": 1024}
-# Real formats that cannot be read yet: they are refused by name instead of read with care.
-NOT_YET = ("xlsx_far_cell", "xlsx_formula", "xlsx_hidden_sheet", "epub_script")
+LIMITS = ReadingOptions(seconds=10.0, memory_mb=1024, page_seconds=10.0)
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def cases(abuse_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
 def read(folder: Path, entry: dict[str, str]) -> Case:
     result: Document | BadUpload
     try:
-        result = sandbox.parse(folder / entry["file"], entry["file"], **LIMITS)
+        result = reading.read(folder / entry["file"], entry["file"], LIMITS)
     except BadUpload as refusal:
         result = refusal
     return Case(entry["id"], entry["file"], tuple(entry["expect"].split("|")), result)
@@ -76,7 +75,7 @@ def test_every_file_becomes_what_the_corpus_expects(cases: dict[str, Case]) -> N
     surprises = {
         case.id: (case.expected, became(case), str(case.result)[:200])
         for case in cases.values()
-        if not became(case) & set(case.expected) and not (case.id in NOT_YET and isinstance(case.result, UnknownType))
+        if not became(case) & set(case.expected)
     }
     assert surprises == {}
 
@@ -101,7 +100,9 @@ def test_no_accepted_text_holds_what_nobody_sees(cases: dict[str, Case]) -> None
             case.result.text.encode()
 
 
-@pytest.mark.parametrize("id", ["docx_hidden_injection", "html_injection_comment", "txt_tag_smuggling"])
+@pytest.mark.parametrize(
+    "id", ["docx_hidden_injection", "html_injection_comment", "txt_tag_smuggling", "xlsx_hidden_sheet"]
+)
 def test_instructions_that_people_cannot_see_are_not_indexed(cases: dict[str, Case], id: str) -> None:
     result = cases[id].result
     assert isinstance(result, Document)
@@ -116,6 +117,8 @@ def test_instructions_that_people_cannot_see_are_not_indexed(cases: dict[str, Ca
         ("html_xss", "real text"),
         ("pdf_js_launch", ""),
         ("docx_macro", ""),
+        ("epub_script", "chapter text"),
+        ("xlsx_formula", "=HYPERLINK("),
     ],
 )
 def test_what_people_do_see_is_found(cases: dict[str, Case], id: str, words: str) -> None:

@@ -7,14 +7,13 @@ import pytest
 from core.errors import BadUpload, NoText
 from core.types import Document
 from ingest.loaders import draft
-from ingest.loaders.detect import JSON, TEXT
 from ingest.loaders.text import MarkdownLoader, TextLoader
 
 
 def load(tmp_path: Path, content: bytes, loader: TextLoader | MarkdownLoader | None = None) -> Document:
     path = tmp_path / "stored"
     path.write_bytes(content)
-    return (loader or TextLoader(TEXT)).load(path, "note.txt")
+    return (loader or TextLoader()).load(path, "note.txt")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "utf-16-le", "utf-16-be"])
@@ -46,10 +45,6 @@ def test_a_few_broken_bytes_do_not_turn_utf8_into_something_else(tmp_path: Path)
     document = load(tmp_path, content)
     assert document.text.startswith("Größe über")
     assert document.warnings == ("2 places could not be read as utf-8 and show as \ufffd.",)
-
-
-def test_formats_read_as_plain_text_say_so(tmp_path: Path) -> None:
-    assert "read as plain text" in load(tmp_path, b'{"a": 1}', TextLoader(JSON)).warnings[0]
 
 
 @pytest.mark.parametrize("content", [b"  \n\t\n", "\u200b\u00a0\u2060".encode()])

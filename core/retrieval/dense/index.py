@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.retrieval.dense.feed import VectorFeed
+from core.retrieval.dense.index_file import read
 from core.retrieval.dense.near import NOTHING, Bits, Ids, Limits
 from core.retrieval.dense.upkeep import Held, Upkeep
 from core.retrieval.store import ChunkStore
@@ -56,6 +57,11 @@ class DenseIndex:
         """The chunk ids that the index holds now, sorted."""
         held = self.upkeep.held
         return held.ids if held is not None else NOTHING
+
+    def stored_ids(self) -> Ids:
+        """The chunk ids that the file on the disk holds."""
+        stored, _ = read(self.path)
+        return stored.ids() if stored is not None else NOTHING
 
     def save(self) -> None:
         """Write the index, without what is deleted, beside the database, so that the next start need not rebuild it."""

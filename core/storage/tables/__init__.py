@@ -13,15 +13,18 @@ from core.storage.tables.documents import (
     ChunkRow,
     CollectionDocumentRow,
     CollectionRow,
+    DeletionRow,
     DocumentRow,
     DocumentTextRow,
     IndexStateRow,
-    JobRow,
+    PageReadingRow,
     PreferenceRow,
     UserRow,
+    VectorDraftRow,
     VectorRow,
 )
 from core.storage.tables.endpoints import EndpointRow
+from core.storage.tables.jobs import BatchNoteRow, BatchRow, JobRow
 from core.storage.tables.models import ComparisonRow, MeasurementRow
 from core.storage.tables.prompts import (
     PipelineRow,
@@ -29,15 +32,19 @@ from core.storage.tables.prompts import (
     PromptVersionRow,
     PublicationRow,
 )
+from core.storage.tables.sources import SourceDocumentRow, SourceItemRow, SourceRow
 
 __all__ = [
     "Base",
+    "BatchNoteRow",
+    "BatchRow",
     "ChunkRow",
     "CitationRow",
     "CollectionDocumentRow",
     "CollectionRow",
     "ComparisonRow",
     "ConversationRow",
+    "DeletionRow",
     "DocumentRow",
     "DocumentTextRow",
     "EndpointRow",
@@ -46,15 +53,20 @@ __all__ = [
     "JobRow",
     "MeasurementRow",
     "MessageRow",
+    "PageReadingRow",
     "PassageRow",
     "PipelineRow",
     "PreferenceRow",
     "PromptRow",
     "PromptVersionRow",
     "PublicationRow",
+    "SourceDocumentRow",
+    "SourceItemRow",
+    "SourceRow",
     "TraceRow",
     "UserRow",
     "UtcTime",
+    "VectorDraftRow",
     "VectorRow",
     "new_id",
     "now",

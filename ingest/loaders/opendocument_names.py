@@ -1,0 +1,12 @@
+"""Namespaces of OpenDocument, as lxml writes them."""
+
+_ROOT = "{urn:oasis:names:tc:opendocument:xmlns:"
+OFFICE = _ROOT + "office:1.0}"
+TEXT = _ROOT + "text:1.0}"
+TABLE = _ROOT + "table:1.0}"
+STYLE = _ROOT + "style:1.0}"
+DRAW = _ROOT + "drawing:1.0}"
+META = _ROOT + "meta:1.0}"
+PRESENTATION = _ROOT + "presentation:1.0}"
+SVG = _ROOT + "svg-compatible:1.0}"
+DC = "{http://purl.org/dc/elements/1.1/}"
