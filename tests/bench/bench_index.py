@@ -212,7 +212,7 @@ class KnownVectors:
     def __init__(self, base: Base) -> None:
         self.known = dict(zip(base.questions, base.question_vectors, strict=True))
 
-    def embed(self, texts: list[str], *, priority: str) -> np.ndarray:
+    def embed(self, texts: list[str], *, priority: str, model: str = "") -> np.ndarray:
         return np.stack([self.known[text] for text in texts])
 
 
