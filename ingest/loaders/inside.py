@@ -19,7 +19,7 @@ from core.types import Document
 from ingest.loaders.clean import one_line
 from ingest.loaders.draft import Draft
 
-MOST_FILES = 500
+MOST_FILES = 2_000
 MOST_BYTES = 256 << 20
 DEEPEST = 4
 LONGEST_NAME = 120
