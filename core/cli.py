@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from core import services
@@ -100,7 +100,7 @@ def _answer(live: Services, options: argparse.Namespace) -> int:
             "answer": cited.text,
             "ai_generated": True,
             "citations": [asdict(citation) for citation in cited.citations],
-            "passages": [asdict(passage) for passage in found[Retrieved].passages],
+            "passages": [asdict(replace(passage, section="")) for passage in found[Retrieved].passages],
             "usage": usage,
             "timings": timings,
         }

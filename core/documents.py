@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, BinaryIO
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from core import deletions
+from core.batches import KNOWN, REFUSED, note
+from core.collections import LONGEST_NAME, Collection, Collections, collections_of, owned_collection, owned_document
 from core.errors import BadUpload, Conflict, NotFound
 from core.jobs import OPEN, Jobs
 from core.retrieval.store import FOUND, raise_generation
 from core.storage.db import Database
 from core.storage.files import FileStore, ReceivedFile
-from core.storage.tables import CollectionDocumentRow, CollectionRow, DocumentRow, DocumentTextRow, JobRow
+from core.storage.tables import CollectionDocumentRow, DocumentRow, DocumentTextRow, JobRow
 from core.types import DocumentStatus, Page
 
+__all__ = ["INGEST", "Added", "Collection", "DocumentInfo", "DocumentText", "Documents", "clean_name", "document_info"]
+
 INGEST = "ingest"
-LONGEST_NAME = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +51,12 @@ class DocumentInfo:
     error: str
     receipt: dict[str, Any]
     created_at: datetime
-    collection_ids: tuple[str, ...] = field(default=())
-
-
-@dataclass(frozen=True, slots=True)
-class Collection:
-    """A named set of documents; `documents` is how many."""
-
-    id: str
-    name: str
-    documents: int
+    collection_ids: tuple[str, ...] = ()
+    language: str = ""
+    author: str = ""
+    source: str = ""
+    written_at: datetime | None = None
+    changed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,32 +67,42 @@ class DocumentText:
     pages: tuple[Page, ...]
 
 
-class Documents:
+class Documents(Collections):
     """The documents of people. Every method asks for the owner; what is not theirs does not exist for them."""
 
     def __init__(self, db: Database, files: FileStore, jobs: Jobs, *, upload_mb: int) -> None:
-        self.db = db
+        super().__init__(db)
         self.files = files
         self.jobs = jobs
         self.limit = upload_mb << 20
 
-    def add(self, source: BinaryIO, *, name: str, owner_id: str, collection_id: str | None = None) -> Added:
+    def add(
+        self, source: BinaryIO, *, name: str, owner_id: str, collection_id: str | None = None,
+        batch_id: str | None = None,
+    ) -> Added:  # fmt: skip
         """Store an upload and queue its ingestion. The same bytes twice are one document, under its first name.
 
-        Raises BadUpload (empty, too large, without a name), NotFound for a foreign collection, StorageFull.
+        As a part of a batch, a refused or known file is noted there. Raises BadUpload (empty, too large, without a
+        name), NotFound for a foreign collection, Conflict for a cancelled batch, StorageFull.
         """
         name = clean_name(name)
-        with self.files.receive(source, name=name, limit=self.limit) as received:
-            return self._register(received, name, owner_id, collection_id)
+        try:
+            with self.files.receive(source, name=name, limit=self.limit) as received:
+                return self._register(received, name, owner_id, collection_id, batch_id)
+        except BadUpload as error:
+            if batch_id is not None:
+                with self.db.write() as session:
+                    note(session, batch_id, name, REFUSED, str(error))
+            raise
 
-    def _register(self, received: ReceivedFile, name: str, owner_id: str, collection_id: str | None) -> Added:
+    def _register(
+        self, received: ReceivedFile, name: str, owner_id: str, collection_id: str | None, batch_id: str | None
+    ) -> Added:
         sha256, size = received.sha256, received.size
         with self.db.write() as session:
             if collection_id is not None:
                 owned_collection(session, collection_id, owner_id)
-            row = session.scalar(
-                select(DocumentRow).where(DocumentRow.owner_id == owner_id, DocumentRow.sha256 == sha256)
-            )
+            row = _with_bytes(session, owner_id, sha256)
             duplicate = row is not None
             if row is None:
                 row = DocumentRow(owner_id=owner_id, name=name, title=name, sha256=sha256, size=size)
@@ -103,23 +113,60 @@ class Documents:
                 session.merge(CollectionDocumentRow(collection_id=collection_id, document_id=row.id))
                 raise_generation(session)
             if duplicate and row.status != DocumentStatus.failed:
+                if batch_id is not None:
+                    note(session, batch_id, name, KNOWN, f"{name} is here already as {row.name}.")
                 return Added(row.id, None, row.name, duplicate=True)
-            return Added(row.id, self._queue(session, row), row.name, duplicate=False)
+            return Added(row.id, self._queue(session, row, batch_id), row.name, duplicate=False)
+
+    def replace(self, document_id: str, source: BinaryIO, *, owner_id: str) -> Added:
+        """Take in the changed bytes of a document: until they are read, what was read before is found.
+
+        Chunks that did not change keep their vectors. The same bytes change nothing (`duplicate`). Raises BadUpload,
+        NotFound, Conflict when another document has these bytes or this one is being read, StorageFull.
+        """
+        name = self.get(document_id, owner_id=owner_id).name
+        with self.files.receive(source, name=name, limit=self.limit) as received, self.db.write() as session:
+            row = owned_document(session, document_id, owner_id)
+            if row.sha256 == received.sha256:
+                return Added(row.id, None, row.name, duplicate=True)
+            if (other := _with_bytes(session, owner_id, received.sha256)) is not None:
+                raise Conflict(f"{row.name} has become the same as {other.name}, which is here already.")
+            self._refuse_while_busy(session, row)
+            before, row.sha256, row.size = row.sha256, received.sha256, received.size
+            self.files.keep(received)
+            if row.status in FOUND:
+                job_id = self.jobs.submit_again(session, row, kind=INGEST)
+            else:
+                job_id = self._queue(session, row)
+        self._forget_bytes(before)
+        return Added(document_id, job_id, name, duplicate=False)
+
+    def _forget_bytes(self, sha256: str) -> None:
+        """Remove a file that no document has any more; a crash before this leaves it to the sweep."""
+        with self.db.write() as session:
+            deletions.forget_bytes(session, self.files, sha256)
 
     def retry(self, document_id: str, *, owner_id: str) -> str:
         """Queue the ingestion again and return the job's id. Raises Conflict while one is under way."""
         with self.db.write() as session:
-            row = _document(session, document_id, owner_id)
-            active = session.scalar(select(JobRow.id).where(JobRow.document_id == document_id, JobRow.status.in_(OPEN)))
-            if active is not None:
-                raise Conflict(f"{row.name} is being read already.")
+            row = owned_document(session, document_id, owner_id)
+            self._refuse_while_busy(session, row)
             return self._queue(session, row)
 
-    def _queue(self, session: Session, row: DocumentRow) -> str:
+    def _refuse_while_busy(self, session: Session, row: DocumentRow) -> None:
+        active = session.scalar(select(JobRow.id).where(JobRow.document_id == row.id, JobRow.status.in_(OPEN)).limit(1))
+        if active is not None:
+            raise Conflict(f"{row.name} is being read already.")
+
+    def _queue(self, session: Session, row: DocumentRow, batch_id: str | None = None) -> str:
         if row.status in FOUND:
             raise_generation(session)  # until it is read again, questions do not find it
         row.status, row.error = DocumentStatus.queued.value, ""
-        return self.jobs.submit(session, kind=INGEST, owner_id=row.owner_id, document_id=row.id)
+        if batch_id is None:
+            return self.jobs.submit_again(session, row, kind=INGEST)
+        return self.jobs.submit(
+            session, kind=INGEST, owner_id=row.owner_id, document_id=row.id, size=row.size, batch_id=batch_id
+        )
 
     def list_documents(
         self, *, owner_id: str, collection_id: str | None = None, search: str = "", limit: int = 10_000
@@ -143,13 +190,13 @@ class Documents:
 
     def get(self, document_id: str, *, owner_id: str) -> DocumentInfo:
         with self.db.read() as session:
-            row = _document(session, document_id, owner_id)
+            row = owned_document(session, document_id, owner_id)
             return document_info(row, collections_of(session, owner_id, [row.id]).get(row.id, ()))
 
     def text(self, document_id: str, *, owner_id: str) -> DocumentText:
         """What was read from the file. Raises NotFound, also while there is no text yet."""
         with self.db.read() as session:
-            row = _document(session, document_id, owner_id)
+            row = owned_document(session, document_id, owner_id)
             stored = session.get(DocumentTextRow, document_id)
             if stored is None:
                 raise NotFound(f"{row.name} has not been read yet.")
@@ -161,17 +208,11 @@ class Documents:
         return info, self.files.path(info.sha256).read_bytes()
 
     def delete(self, document_id: str, *, owner_id: str) -> None:
-        """Remove the document with its text, chunks, vectors and file; running work on it ends by itself."""
-        with self.db.write() as session:
-            row = _document(session, document_id, owner_id)
-            sha256 = row.sha256
-            session.delete(row)
-            raise_generation(session)
-        # Only now: a row without its file would be a loss, a file without a row is swept away.
-        with self.db.write() as session:
-            shared = session.scalar(select(func.count()).select_from(DocumentRow).where(DocumentRow.sha256 == sha256))
-            if not shared:
-                self.files.remove(sha256)
+        """Remove the document with its text, chunks, vectors and file; running work on it ends by itself.
+
+        What a search for its remains found is kept: see core/deletions.py.
+        """
+        deletions.delete(self.db, self.files, document_id, owner_id=owner_id)
 
     def sweep(self, *, older_than: float) -> None:
         """Remove files that a crash left without a document. `older_than` is in seconds since the epoch."""
@@ -182,57 +223,6 @@ class Documents:
             for sha256 in set(self.files.stored()) - known:
                 if self.files.path(sha256).stat().st_mtime < older_than:
                     self.files.remove(sha256)
-
-    # --- collections ---
-
-    def list_collections(self, *, owner_id: str) -> list[Collection]:
-        count = func.count(CollectionDocumentRow.document_id)
-        query = (
-            select(CollectionRow.id, CollectionRow.name, count)
-            .outerjoin(CollectionDocumentRow, CollectionDocumentRow.collection_id == CollectionRow.id)
-            .where(CollectionRow.owner_id == owner_id)
-            .group_by(CollectionRow.id)
-            .order_by(func.lower(CollectionRow.name))
-        )
-        with self.db.read() as session:
-            return [Collection(id, name, documents) for id, name, documents in session.execute(query)]
-
-    def collection(self, name: str, *, owner_id: str) -> str:
-        """The id of the collection with this name; it is made when there is none."""
-        name = collection_name(name)
-        with self.db.write() as session:
-            found = session.scalar(
-                select(CollectionRow).where(CollectionRow.owner_id == owner_id, CollectionRow.name == name)
-            )
-            if found is None:
-                found = CollectionRow(owner_id=owner_id, name=name)
-                session.add(found)
-                session.flush()
-            return found.id
-
-    def find_collection(self, name: str, *, owner_id: str) -> str:
-        """The id of the collection with this name. Raises NotFound; `collection` would make it."""
-        query = select(CollectionRow.id).where(CollectionRow.owner_id == owner_id, CollectionRow.name == name)
-        with self.db.read() as session:
-            found = session.scalar(query)
-        if found is None:
-            raise NotFound(f"There is no collection called {name}.")
-        return found
-
-    def delete_collection(self, collection_id: str, *, owner_id: str) -> None:
-        """Remove the collection; its documents stay."""
-        with self.db.write() as session:
-            session.delete(owned_collection(session, collection_id, owner_id))
-
-    def set_collections(self, document_id: str, collection_ids: Iterable[str], *, owner_id: str) -> None:
-        """Put a document into exactly these collections."""
-        with self.db.write() as session:
-            _document(session, document_id, owner_id)
-            session.execute(delete(CollectionDocumentRow).where(CollectionDocumentRow.document_id == document_id))
-            for collection_id in set(collection_ids):
-                owned_collection(session, collection_id, owner_id)
-                session.add(CollectionDocumentRow(collection_id=collection_id, document_id=document_id))
-            raise_generation(session)
 
 
 def clean_name(name: str) -> str:
@@ -246,46 +236,8 @@ def clean_name(name: str) -> str:
     return shown or "unnamed"
 
 
-def collection_name(name: str) -> str:
-    """The name of a collection as it is stored. Raises BadUpload when it is empty."""
-    name = " ".join(name.split())[:LONGEST_NAME]
-    if not name:
-        raise BadUpload("A collection needs a name.")
-    return name
-
-
-def _document(session: Session, document_id: str, owner_id: str) -> DocumentRow:
-    row = session.scalar(select(DocumentRow).where(DocumentRow.id == document_id, DocumentRow.owner_id == owner_id))
-    if row is None:
-        raise NotFound("There is no such document. It may have been deleted.")
-    return row
-
-
-def owned_collection(session: Session, collection_id: str, owner_id: str) -> CollectionRow:
-    """The collection, if it is the owner's. Raises NotFound."""
-    row = session.scalar(
-        select(CollectionRow).where(CollectionRow.id == collection_id, CollectionRow.owner_id == owner_id)
-    )
-    if row is None:
-        raise NotFound("There is no such collection. It may have been deleted.")
-    return row
-
-
-def collections_of(
-    session: Session, owner_id: str, document_ids: Sequence[str] | None = None
-) -> dict[str, tuple[str, ...]]:
-    """The ids of the collections of each document, or only of these documents."""
-    query = (
-        select(CollectionDocumentRow.document_id, CollectionDocumentRow.collection_id)
-        .join(CollectionRow, CollectionRow.id == CollectionDocumentRow.collection_id)
-        .where(CollectionRow.owner_id == owner_id)
-    )
-    if document_ids is not None:
-        query = query.where(CollectionDocumentRow.document_id.in_(document_ids))
-    homes: dict[str, tuple[str, ...]] = {}
-    for document_id, collection_id in session.execute(query):
-        homes[document_id] = (*homes.get(document_id, ()), collection_id)
-    return homes
+def _with_bytes(session: Session, owner_id: str, sha256: str) -> DocumentRow | None:
+    return session.scalar(select(DocumentRow).where(DocumentRow.owner_id == owner_id, DocumentRow.sha256 == sha256))
 
 
 def document_info(row: DocumentRow, collection_ids: Sequence[str]) -> DocumentInfo:
@@ -293,4 +245,5 @@ def document_info(row: DocumentRow, collection_ids: Sequence[str]) -> DocumentIn
     return DocumentInfo(
         row.id, row.name, row.title, row.media_type, row.sha256, row.size, DocumentStatus(row.status),
         row.error, row.receipt, row.created_at, tuple(collection_ids),
+        row.language, row.author, row.source, row.written_at, row.changed_at,
     )  # fmt: skip

@@ -5,28 +5,36 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
-from sqlalchemy import func, select, text
+from sqlalchemy import ColumnElement, func, select, text
 from sqlalchemy.orm import Session
 
 from core.documents import INGEST
 from core.errors import StorageError
 from core.jobs import OPEN, Jobs
-from core.retrieval.dense import DenseIndex, read
+from core.retrieval.dense import read
+from core.retrieval.serving import REBUILD, serving
+from core.retrieval.serving_index import ServingIndex
 from core.retrieval.store import FOUND
 from core.storage.db import Database
 from core.storage.files import FileStore
 from core.storage.tables import (
     ChunkRow,
     CitationRow,
+    DeletionRow,
     DocumentRow,
     DocumentTextRow,
     IndexStateRow,
     JobRow,
+    PageReadingRow,
+    VectorDraftRow,
     VectorRow,
+    now,
 )
-from core.types import DocumentStatus
+from core.types import DocumentStatus, JobStatus
 
+SETTLED = timedelta(hours=1)  # by then a running application has looked again
 DRAFT_SECONDS = 1800.0  # a running application sweeps long before
 
 
@@ -42,7 +50,7 @@ class Finding:
 class Fsck:
     """Reads in one snapshot, so that it may run while people work."""
 
-    def __init__(self, db: Database, files: FileStore, jobs: Jobs, index: DenseIndex) -> None:
+    def __init__(self, db: Database, files: FileStore, jobs: Jobs, index: ServingIndex) -> None:
         self.db = db
         self.files = files
         self.jobs = jobs
@@ -51,7 +59,11 @@ class Fsck:
     def run(self, *, repair: bool = False) -> list[Finding]:
         """All findings; an empty list means that everything fits."""
         with self.db.read() as session:
-            findings = [*self._database(session), *_rows(session), *_chunk_texts(session), *self._index(session)]
+            embedder = serving(session, self.index.embedder)
+            findings = [
+                *self._database(session), *_rows(session, embedder), *_vectors(session, embedder), *_jobs(session),
+                *_chunk_texts(session), *self._index(session),
+            ]  # fmt: skip
             stuck = list(_stuck(session))
             hashes = set(session.scalars(select(DocumentRow.sha256)))
         findings += self._keyword(repair)
@@ -120,13 +132,13 @@ class Fsck:
                 self.jobs.submit(session, kind=INGEST, owner_id=owner_id, document_id=document_id)
 
 
-def _rows(session: Session) -> Iterator[Finding]:
+def _rows(session: Session, embedder: str) -> Iterator[Finding]:
     chunks = select(func.count()).select_from(ChunkRow).where(ChunkRow.document_id == DocumentRow.id).scalar_subquery()
     vectors = (
         select(func.count())
         .select_from(VectorRow)
         .join(ChunkRow, ChunkRow.id == VectorRow.chunk_id)
-        .where(ChunkRow.document_id == DocumentRow.id)
+        .where(ChunkRow.document_id == DocumentRow.id, VectorRow.embedder == embedder)
         .scalar_subquery()
     )
     for id, status, n_chunks, n_vectors in session.execute(select(DocumentRow.id, DocumentRow.status, chunks, vectors)):
@@ -136,9 +148,48 @@ def _rows(session: Session) -> Iterator[Finding]:
             yield Finding("document", f"{id} is ready with {n_vectors} vectors for {n_chunks} chunks")
         if status == DocumentStatus.searchable and n_vectors not in (0, n_chunks):
             yield Finding("document", f"{id} is half embedded: {n_vectors} of {n_chunks}")
-    query = select(VectorRow.chunk_id).where(func.length(VectorRow.data) != VectorRow.dimension * 4)
-    for id in session.scalars(query):
-        yield Finding("vector", f"of chunk {id} has the wrong length")
+
+
+def _vectors(session: Session, embedder: str) -> Iterator[Finding]:
+    for table, name in ((VectorRow, "vector"), (VectorDraftRow, "vector draft")):
+        wrong = select(func.count()).where(func.length(table.data) != table.dimension * 4)
+        if count := session.scalar(wrong):
+            yield Finding(name, f"{count} of them have the wrong length")
+    orphans = (
+        select(func.count())
+        .select_from(VectorRow)
+        .where(~select(ChunkRow.id).where(ChunkRow.id == VectorRow.chunk_id).exists())
+    )
+    if count := session.scalar(orphans):
+        yield Finding("vector", f"{count} of them belong to no chunk")
+    building = select(JobRow.id).where(JobRow.kind == REBUILD, JobRow.status.in_(OPEN)).limit(1)
+    others = select(func.count()).select_from(VectorRow).where(VectorRow.embedder != embedder)
+    if session.scalar(building) is None and (count := session.scalar(others)):
+        yield Finding("vector", f"{count} of them are of an embedding model that neither serves nor is to take over")
+    left = select(VectorDraftRow.document_id).where(
+        VectorDraftRow.document_id == DocumentRow.id, VectorDraftRow.embedder == embedder
+    )
+    done = select(DocumentRow.id).where(DocumentRow.status == DocumentStatus.ready.value, left.exists(), ~_busy())
+    for id in session.scalars(done):
+        yield Finding("vector draft", f"{id} is ready and has drafts left")
+
+
+def _jobs(session: Session) -> Iterator[Finding]:
+    """Jobs that contradict themselves, readings of pages and searches for remains that belong to nothing."""
+    query = select(JobRow.document_id).where(JobRow.status.in_(OPEN), JobRow.document_id.is_not(None))
+    for id in session.scalars(query.group_by(JobRow.document_id).having(func.count() > 1)):
+        yield Finding("job", f"document {id} has several jobs at once")
+    known = select(DocumentRow.id).where(DocumentRow.sha256 == PageReadingRow.sha256).exists()
+    for sha256 in session.scalars(select(PageReadingRow.sha256).where(~known).distinct()):
+        yield Finding("page reading", f"of {sha256} belongs to no document")
+    for row in session.scalars(select(DeletionRow).where(DeletionRow.checked_at.is_(None))):
+        for place, count in row.residues.items():
+            if count and row.deleted_at < now() - SETTLED:
+                yield Finding("deletion", f"of {row.document_id} left {count} in {place}")
+
+
+def _busy() -> ColumnElement[bool]:
+    return select(JobRow.id).where(JobRow.document_id == DocumentRow.id, JobRow.status.in_(OPEN)).exists()
 
 
 def _chunk_texts(session: Session) -> Iterator[Finding]:
@@ -162,6 +213,7 @@ def _chunk_texts(session: Session) -> Iterator[Finding]:
 def _stuck(session: Session) -> Iterator[tuple[str, str]]:
     waiting = (DocumentStatus.queued.value, DocumentStatus.processing.value, DocumentStatus.searchable.value)
     job = select(JobRow.id).where(JobRow.document_id == DocumentRow.id, JobRow.status.in_(OPEN)).exists()
-    failed = select(JobRow.id).where(JobRow.document_id == DocumentRow.id, JobRow.error != "").exists()
+    gave_up = (JobStatus.failed.value, JobStatus.cancelled.value)
+    failed = select(JobRow.id).where(JobRow.document_id == DocumentRow.id, JobRow.status.in_(gave_up)).exists()
     query = select(DocumentRow.id, DocumentRow.owner_id).where(DocumentRow.status.in_(waiting), ~job, ~failed)
     yield from ((id, owner) for id, owner in session.execute(query))

@@ -1,60 +1,55 @@
-"""Background work as rows: a worker leases a job, shows its progress, and another takes over when it dies."""
+"""Background work as rows: people follow, pause and cancel it; a worker leases it (core/leases.py) and does it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
 
-from sqlalchemy import Select, or_, select, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
-from core.errors import Cancelled, NotFound
-from core.storage.db import Database
-from core.storage.tables import DocumentRow, JobRow, now
+from core.errors import Conflict, NotFound
+from core.leases import EMBED, OPEN, READ, Job, Leases, end, job_of
+from core.retrieval.serving import REBUILD, RECUT, decline
+from core.storage.tables import BatchRow, DocumentRow, JobRow
 from core.types import DocumentStatus, JobStatus
 
-LEASE = timedelta(seconds=30)
-# A file is read in a child of the worker, so what ends the worker is seldom the file; but it may be.
-MAX_ATTEMPTS = 10
-OPEN = (JobStatus.queued.value, JobStatus.running.value)
+__all__ = ["EMBED", "FINAL", "OPEN", "READ", "Job", "Jobs"]
+
+FINAL = (JobStatus.done.value, JobStatus.failed.value, JobStatus.cancelled.value)
+ALONE, AMONG_MANY = 10, 0  # priorities: who adds one file waits for it, and goes before a batch
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A piece of work; `done` of `total` are units of its stage (bytes, chunks), 0 of 0 when unknown."""
+class Jobs(Leases):
+    """The queue. What a person asks for here is true at once; a worker notices within half a second."""
 
-    id: str
-    owner_id: str
-    kind: str
-    document_id: str | None
-    document_name: str
-    status: JobStatus
-    stage: str
-    done: int
-    total: int
-    attempts: int
-    error: str
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
+    def submit(
+        self, session: Session, *, kind: str, owner_id: str, document_id: str | None, size: int = 0,
+        batch_id: str | None = None, lane: str = READ,
+    ) -> str:  # fmt: skip
+        """Add a job in the caller's transaction and return its id; `size` of its file in bytes.
 
-    @property
-    def active(self) -> bool:
-        return self.status in (JobStatus.queued, JobStatus.running)
-
-
-class Jobs:
-    """The queue. Writers keep their lease alive by reporting progress at least every 20 seconds."""
-
-    def __init__(self, db: Database) -> None:
-        self.db = db
-
-    def submit(self, session: Session, *, kind: str, owner_id: str, document_id: str | None) -> str:
-        """Add a job in the caller's transaction and return its id."""
-        row = JobRow(kind=kind, owner_id=owner_id, document_id=document_id)
+        A part of a paused batch is paused too. Raises Conflict for a batch that was cancelled.
+        """
+        batch = session.get(BatchRow, batch_id) if batch_id else None
+        if batch is not None and batch.state == "cancelled":
+            raise Conflict("This batch was cancelled. Add the remaining files anew.")
+        row = JobRow(kind=kind, owner_id=owner_id, document_id=document_id, size=size, batch_id=batch_id, lane=lane)
+        row.priority = AMONG_MANY if batch else ALONE
+        if batch is not None and batch.state == "paused":
+            row.status = JobStatus.paused.value
         session.add(row)
         session.flush()
+        return row.id
+
+    def submit_again(self, session: Session, document: DocumentRow, *, kind: str) -> str:
+        """Queue a document anew: as the same part of its batch if it is one, else as a new job."""
+        query = select(JobRow).where(JobRow.document_id == document.id, JobRow.kind == kind)
+        row = session.scalars(query.order_by(JobRow.created_at.desc()).limit(1)).first()
+        if row is None or row.batch_id is None or row.status not in FINAL:
+            return self.submit(
+                session, kind=kind, owner_id=document.owner_id, document_id=document.id, size=document.size
+            )
+        start_over(row)
         return row.id
 
     def get(self, job_id: str, *, owner_id: str) -> Job:
@@ -62,128 +57,119 @@ class Jobs:
             row = session.execute(_with_names().where(JobRow.id == job_id, JobRow.owner_id == owner_id)).first()
             if row is None:
                 raise NotFound("There is no such job.")
-            return _job(row[0], row[1])
+            return job_of(row[0], row[1])
 
-    def list_jobs(self, *, owner_id: str, active: bool = False, limit: int = 100) -> list[Job]:
-        """The newest jobs first."""
+    def list_jobs(
+        self, *, owner_id: str, active: bool = False, batch_id: str | None = None, statuses: Sequence[JobStatus] = (),
+        limit: int = 100,
+    ) -> list[Job]:  # fmt: skip
+        """The newest jobs first; `active` are those that have not ended, paused ones included."""
         query = _with_names().where(JobRow.owner_id == owner_id).order_by(JobRow.created_at.desc()).limit(limit)
         if active:
             query = query.where(JobRow.status.in_(OPEN))
+        if batch_id is not None:
+            query = query.where(JobRow.batch_id == batch_id)
+        if statuses:
+            query = query.where(JobRow.status.in_([status.value for status in statuses]))
         with self.db.read() as session:
-            return [_job(row, name) for row, name in session.execute(query)]
+            return [job_of(row, name) for row, name in session.execute(query)]
+
+    def count_active(self, *, owner_id: str) -> int:
+        """Documents that are read or embedded now or wait for it; paused ones aside."""
+        query = select(func.count()).where(
+            JobRow.owner_id == owner_id,
+            JobRow.status.in_((JobStatus.queued.value, JobStatus.running.value)),
+            JobRow.document_id.is_not(None),
+        )
+        with self.db.read() as session:
+            return session.scalar(query) or 0
+
+    def list_alone(self, *, owner_id: str, limit: int = 20) -> list[Job]:
+        """Documents that wait or rest and are part of no batch, in the order of their turn."""
+        query = _with_names().where(
+            JobRow.owner_id == owner_id,
+            JobRow.status.in_((JobStatus.queued.value, JobStatus.paused.value)),
+            JobRow.batch_id.is_(None),
+            JobRow.document_id.is_not(None),
+        )
+        with self.db.read() as session:
+            return [job_of(row, name) for row, name in session.execute(query.order_by(JobRow.created_at).limit(limit))]
 
     def latest(self, document_ids: Sequence[str]) -> dict[str, Job]:
         """The newest job of each document."""
         query = _with_names().where(JobRow.document_id.in_(document_ids)).order_by(JobRow.created_at)
         with self.db.read() as session:
-            return {row.document_id: _job(row, name) for row, name in session.execute(query) if row.document_id}
+            return {row.document_id: job_of(row, name) for row, name in session.execute(query) if row.document_id}
 
     def cancel(self, job_id: str, *, owner_id: str) -> None:
-        """Ask a running job to stop; a waiting one is ended at once."""
+        """End a job now. A worker that has it in hand drops it, and what it made of it is not stored."""
         with self.db.write() as session:
-            row = session.scalar(select(JobRow).where(JobRow.id == job_id, JobRow.owner_id == owner_id))
-            if row is None:
-                raise NotFound("There is no such job.")
-            row.cancel_requested = True
-            if row.status == JobStatus.queued:
-                _end(session, row, JobStatus.cancelled, "")
+            row = _owned(session, job_id, owner_id)
+            if row.status in OPEN:
+                row.cancel_requested = True
+                end(session, row, JobStatus.cancelled, "")
+                if row.kind == REBUILD:
+                    decline(session)
 
-    # --- for workers ---
-
-    def claim(self, worker: str) -> Job | None:
-        """Take the oldest job that waits, or whose worker has not been heard of since its lease ended."""
-        moment = now()
-        free = or_(
-            JobRow.status == JobStatus.queued.value,
-            (JobRow.status == JobStatus.running.value) & (JobRow.lease_until < moment),
-        )
-        with self.db.read() as session:  # most looks find nothing: do not take the write lock for them
-            if session.scalar(select(JobRow.id).where(free).limit(1)) is None:
-                return None
+    def pause(self, job_id: str, *, owner_id: str) -> None:
+        """Let a job rest. Its finished pages and vectors are kept. Raises Conflict when it has ended."""
         with self.db.write() as session:
-            row = session.scalar(select(JobRow).where(free).order_by(JobRow.created_at, JobRow.id).limit(1))
-            if row is None:
-                return None
-            if row.cancel_requested:
-                _end(session, row, JobStatus.cancelled, "")
-                return None
-            if row.attempts >= MAX_ATTEMPTS:
-                _end(
-                    session,
-                    row,
-                    JobStatus.failed,
-                    f"Reading it ended the worker {row.attempts} times. The file may be damaged: try to save it anew.",
-                )
-                return None
-            row.status, row.worker, row.lease_until = JobStatus.running.value, worker, moment + LEASE
-            row.attempts += 1
-            row.started_at = row.started_at or moment
-            name = session.scalar(select(DocumentRow.name).where(DocumentRow.id == row.document_id))
-            return _job(row, name or "")
+            row = _owned(session, job_id, owner_id)
+            if row.status not in OPEN:
+                raise Conflict("This job has ended already.")
+            rest(row)
 
-    def progress(self, job_id: str, worker: str, *, stage: str, done: int = 0, total: int = 0) -> None:
-        """Report and renew the lease. Raises Cancelled when somebody asked for it or the lease went to another."""
+    def resume(self, job_id: str, *, owner_id: str) -> None:
+        """Queue a paused job again, where it was in the line."""
         with self.db.write() as session:
-            row = session.get(JobRow, job_id)
-            if row is None or row.worker != worker or row.status != JobStatus.running:
-                raise Cancelled("The job was taken over or removed.")
-            if row.cancel_requested:
-                raise Cancelled("The job was cancelled.")
-            row.stage, row.done, row.total, row.lease_until = stage, done, total, now() + LEASE
+            row = _owned(session, job_id, owner_id)
+            if row.status == JobStatus.paused:
+                row.status = JobStatus.queued.value
 
-    def cancel_requested(self, job_id: str) -> bool:
-        with self.db.read() as session:
-            return bool(session.scalar(select(JobRow.cancel_requested).where(JobRow.id == job_id)))
-
-    def finish(self, job_id: str, worker: str, status: JobStatus, error: str = "") -> None:
-        """End a job; a worker that lost its lease changes nothing."""
+    def retry(self, job_id: str, *, owner_id: str) -> None:
+        """Queue a failed or cancelled job again. Raises Conflict when it has not ended, or is done."""
         with self.db.write() as session:
-            row = session.get(JobRow, job_id)
-            if row is not None and row.worker == worker and row.status == JobStatus.running:
-                _end(session, row, status, error)
-
-    def release(self, worker: str) -> None:
-        """Put the jobs of a worker that stops in an orderly way back into the queue."""
-        with self.db.write() as session:
-            session.execute(
-                update(JobRow)
-                .where(JobRow.worker == worker, JobRow.status == JobStatus.running.value)
-                .values(status=JobStatus.queued.value, lease_until=None, attempts=JobRow.attempts - 1)
-            )
-
-    def release_dead(self, alive: Sequence[str]) -> None:
-        """Queue the running jobs of all workers but these: their processes are known to be gone."""
-        with self.db.write() as session:
-            session.execute(
-                update(JobRow)
-                .where(JobRow.worker.not_in(alive), JobRow.status == JobStatus.running.value)
-                .values(status=JobStatus.queued.value, lease_until=None)
-            )
+            row = _owned(session, job_id, owner_id)
+            if row.status not in (JobStatus.failed.value, JobStatus.cancelled.value):
+                raise Conflict("Only a job that failed or was cancelled can be tried again.")
+            if row.document_id is not None:
+                other = select(JobRow.id).where(JobRow.document_id == row.document_id, JobRow.status.in_(OPEN))
+                if session.scalar(other.limit(1)) is not None:
+                    raise Conflict("This document is being read already.")
+            start_over(row)
+            wait_again(session, [row.document_id] if row.document_id else [])
 
 
-def _end(session: Session, row: JobRow, status: JobStatus, error: str) -> None:
-    row.status, row.error, row.finished_at, row.lease_until = status.value, error, now(), None
-    if status == JobStatus.done or row.document_id is None:
-        return
-    # A document whose text is already in stays searchable; one without text is shown as failed, to be retried.
-    reason = error or "Cancelled before it was read."
+def start_over(row: JobRow) -> None:
+    """Make it a job that has not begun; what is stored of its document is found when it does."""
+    row.status, row.worker, row.lease_until = JobStatus.queued.value, "", None
+    row.lane = EMBED if row.kind in (REBUILD, RECUT) else READ
+    row.stage, row.done, row.total, row.stage_at, row.stage_from = "", 0, 0, None, 0
+    row.attempts, row.error, row.cancel_requested = 0, "", False
+    row.started_at = row.finished_at = None
+
+
+def rest(row: JobRow) -> None:
+    """Pause it; the worker that has it in hand finds that it is no longer its own."""
+    row.status, row.worker, row.lease_until = JobStatus.paused.value, "", None
+    row.attempts = max(0, row.attempts - 1)
+
+
+def wait_again(session: Session, document_ids: Sequence[str]) -> None:
+    """Documents whose reading failed wait for it again."""
     session.execute(
         update(DocumentRow)
-        .where(
-            DocumentRow.id == row.document_id,
-            DocumentRow.status.in_((DocumentStatus.queued.value, DocumentStatus.processing.value)),
-        )
-        .values(status=DocumentStatus.failed.value, error=reason)
+        .where(DocumentRow.id.in_(document_ids), DocumentRow.status == DocumentStatus.failed.value)
+        .values(status=DocumentStatus.queued.value, error="")
     )
+
+
+def _owned(session: Session, job_id: str, owner_id: str) -> JobRow:
+    row = session.scalar(select(JobRow).where(JobRow.id == job_id, JobRow.owner_id == owner_id))
+    if row is None:
+        raise NotFound("There is no such job.")
+    return row
 
 
 def _with_names() -> Select[JobRow, str]:
     return select(JobRow, DocumentRow.name).outerjoin(DocumentRow, DocumentRow.id == JobRow.document_id)
-
-
-def _job(row: JobRow, name: str | None) -> Job:
-    return Job(
-        id=row.id, owner_id=row.owner_id, kind=row.kind, document_id=row.document_id, document_name=name or "",
-        status=JobStatus(row.status), stage=row.stage, done=row.done, total=row.total, attempts=row.attempts,
-        error=row.error, created_at=row.created_at, started_at=row.started_at, finished_at=row.finished_at,
-    )  # fmt: skip

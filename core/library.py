@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.exc import IntegrityError
 
-from core.documents import DocumentInfo, Documents, collection_name, collections_of, document_info, owned_collection
+from core.collections import collection_name, collections_of, owned_collection
+from core.documents import DocumentInfo, Documents, document_info
 from core.errors import Conflict, NotFound
 from core.retrieval.store import FOUND, current_generation, raise_generation
 from core.storage.db import Database
@@ -25,6 +27,12 @@ class DocumentFilter:
     collection_id: str | None = None
     statuses: tuple[DocumentStatus, ...] = ()
     search: str = ""
+    language: str = ""
+    media_types: tuple[str, ...] = ()
+    author: str = ""  # a part of the name
+    source: str = ""  # how it begins, such as the address of a site
+    since: datetime | None = None  # written, changed or else added at this time or later
+    until: datetime | None = None  # and before this one
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +43,14 @@ class DocumentCounts:
     found: int
     busy: int
     failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facets:
+    """What there is to choose from among somebody's documents, in the order of the alphabet."""
+
+    media_types: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +68,7 @@ class Library:
         self.db = db
         self.documents = documents
         self._titles: dict[tuple[str, int], tuple[int, tuple[tuple[str, str], ...]]] = {}
+        self._facets: dict[str, tuple[int, Facets]] = {}
 
     def counts(self, *, owner_id: str, collection_id: str | None = None) -> DocumentCounts:
         """All documents of the owner, or of one of their collections, by what questions can do with them."""
@@ -78,6 +95,19 @@ class Library:
                 found = [(id, title or name) for id, title, name in session.execute(_newest(owner_id, limit))]
                 known = (generation, tuple(sorted(found, key=lambda entry: entry[1].casefold())))
                 self._titles[owner_id, limit] = known
+        return known[1]
+
+    def facets(self, *, owner_id: str) -> Facets:
+        """The types and languages of the owner's documents; remembered until a document comes, changes or goes."""
+        kinds = select(DocumentRow.media_type, DocumentRow.language).where(DocumentRow.owner_id == owner_id).distinct()
+        with self.db.read() as session:
+            generation = current_generation(session)
+            known = self._facets.get(owner_id)
+            if known is None or known[0] != generation:
+                found = [(media_type, language) for media_type, language in session.execute(kinds)]
+                media_types, languages = ({pair[at] for pair in found} - {""} for at in (0, 1))
+                known = (generation, Facets(tuple(sorted(media_types)), tuple(sorted(languages))))
+                self._facets[owner_id] = known
         return known[1]
 
     def page(self, chosen: DocumentFilter, *, owner_id: str, start: int = 0, size: int = 20) -> DocumentPage:
@@ -142,4 +172,21 @@ def _filtered(owner_id: str, chosen: DocumentFilter) -> Select[DocumentRow]:
     if part := chosen.search.strip():
         columns = (DocumentRow.name, DocumentRow.title)
         query = query.where(columns[0].icontains(part, autoescape=True) | columns[1].icontains(part, autoescape=True))
+    return _with_metadata(query, chosen)
+
+
+def _with_metadata(query: Select[DocumentRow], chosen: DocumentFilter) -> Select[DocumentRow]:
+    moment = func.coalesce(DocumentRow.changed_at, DocumentRow.written_at, DocumentRow.created_at)
+    if chosen.media_types:
+        query = query.where(DocumentRow.media_type.in_(chosen.media_types))
+    if chosen.language:
+        query = query.where(DocumentRow.language == chosen.language)
+    if author := chosen.author.strip():
+        query = query.where(DocumentRow.author.icontains(author, autoescape=True))
+    if source := chosen.source.strip():
+        query = query.where(DocumentRow.source.startswith(source, autoescape=True))
+    if chosen.since is not None:
+        query = query.where(moment >= chosen.since)
+    if chosen.until is not None:
+        query = query.where(moment < chosen.until)
     return query

@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
-
 from core.accounts import LOCAL, Accounts
+from core.arrivals import Arrivals
+from core.batches import Batches
 from core.chat.answers import Answers
 from core.chat.comparisons import Comparisons
 from core.chat.conversations import Conversations
@@ -24,8 +24,9 @@ from core.chat.naming import Namer
 from core.chat.pipelines import Pipelines
 from core.chat.records import Recipe, TurnRecords
 from core.chat.turns import Turns
+from core.data_folder import lock_installation, make_folder
+from core.deletions import Deletions
 from core.documents import Documents
-from core.errors import Conflict, StorageError
 from core.feedback import FeedbackBook
 from core.health import HealthWatch
 from core.jobs import Jobs
@@ -37,10 +38,12 @@ from core.models.installed import Models
 from core.models.local import find_model
 from core.models.secrets import KeyVault
 from core.models.workbench import Workbench
+from core.overview import Overview
 from core.processes import ChildProcess
 from core.prompts import Prompts
-from core.retrieval.dense import DenseIndex
+from core.rebuilds import Rebuilds
 from core.retrieval.keyword import KeywordIndex
+from core.retrieval.serving_index import ServingIndex
 from core.retrieval.store import ChunkStore
 from core.samples import Samples
 from core.settings import ROOT, Settings, load
@@ -51,6 +54,8 @@ from core.types import GenerationOptions, Scope
 
 if TYPE_CHECKING:
     from core.chat.chain import AnswerChain
+
+__all__ = ["Services", "build", "get", "lock_installation", "use"]
 
 SEEDS = ROOT / "data" / "prompts"
 SAMPLES = ROOT / "data" / "samples"
@@ -69,8 +74,12 @@ class Services:
     accounts: Accounts
     files: FileStore
     jobs: Jobs
+    batches: Batches
     documents: Documents
+    arrivals: Arrivals
+    overview: Overview
     library: Library
+    deletions: Deletions
     chunks: ChunkStore
     client: ModelClient
     endpoints: Endpoints
@@ -78,7 +87,8 @@ class Services:
     workbench: Workbench
     comparisons: Comparisons
     health: HealthWatch
-    index: DenseIndex
+    index: ServingIndex
+    rebuilds: Rebuilds
     chain: Callable[[], AnswerChain]
     prompts: Prompts
     conversations: Conversations
@@ -113,6 +123,8 @@ class Services:
             gc.freeze()  # libraries stay: without this every later collection would look through them
         while not self.namer.closing.wait(SWEEP_SECONDS):
             self.documents.sweep(older_than=time.time() - ABANDONED)
+            self.batches.stop_waiting(silent_since=datetime.now(UTC) - timedelta(seconds=ABANDONED))
+            self.deletions.settle()
             self.index.save()
 
     def close(self) -> None:
@@ -129,7 +141,7 @@ class Services:
             thread.start()
         for thread in closing:
             thread.join()
-        self.index.save()
+        self.index.close()
         self.release()
 
     def release(self) -> None:
@@ -155,8 +167,8 @@ class Services:
             "--data": settings.data,
             "--models": settings.model_store,
             "--chat": self.models.active_id(),
-            "--embedder": settings.embedding_model,
-            "--embedder-form": self.chunks.form(settings.embedding_model) or settings.embedding_form,
+            "--embedder": (serving := self.index.serving()),
+            "--embedder-form": self.chunks.form(serving) or settings.embedding_form,
             "--cache": settings.cache_folder,
             "--context": settings.context_tokens,
             "--slots": settings.slots,
@@ -181,7 +193,7 @@ def build(settings: Settings, client: ModelClient | None = None) -> Services:
     `client` is for tests, which have no model server.
     """
     _silence_telemetry()
-    _make_folder(settings.data)
+    make_folder(settings.data)
     upgrade(settings.database)
     db = Database(settings.database)
     accounts, files, jobs = Accounts(db), FileStore(settings.files), Jobs(db)
@@ -192,7 +204,7 @@ def build(settings: Settings, client: ModelClient | None = None) -> Services:
     models = Models(settings, db, client, endpoints)
     prompts, conversations, pipelines = Prompts(db, SEEDS), Conversations(db), Pipelines(db)
     prompts.prepare(author_id=LOCAL.id)
-    index = DenseIndex(chunks, settings.embedding_model, settings.index)
+    index = ServingIndex(chunks, settings.embedding_model, settings.index)
     options = GenerationOptions(max_tokens=settings.answer_tokens)
 
     def recipe() -> Recipe:
@@ -215,15 +227,20 @@ def build(settings: Settings, client: ModelClient | None = None) -> Services:
     )
     records = TurnRecords(db, prompts, pipelines, recipe)
     turns = Turns(chain, conversations, records, namer.name)
+    batches, library = Batches(db, jobs), Library(db, documents)
+    rebuilds = Rebuilds(db, jobs, settings.embedding_model)
     return Services(
-        settings, db, accounts, files, jobs, documents, Library(db, documents), chunks, client, endpoints, models,
-        workbench, comparisons, HealthWatch(models, client), index, chain, prompts, conversations, turns, Answers(db),
+        settings, db, accounts, files, jobs, batches, documents, Arrivals(documents, batches),
+        Overview(db, jobs, batches, library, rebuilds), library,
+        Deletions(db, files, index), chunks, client, endpoints, models,
+        workbench, comparisons, HealthWatch(models, client), index,
+        rebuilds, chain, prompts, conversations, turns, Answers(db),
         namer, FeedbackBook(db), Samples(documents, SAMPLES),
     )  # fmt: skip
 
 
 def _chain(
-    settings: Settings, db: Database, chunks: ChunkStore, index: DenseIndex, client: ModelClient, engine: ActiveEngine
+    settings: Settings, db: Database, chunks: ChunkStore, index: ServingIndex, client: ModelClient, engine: ActiveEngine
 ) -> AnswerChain:
     """LangChain takes a second to import: the first question pays for it, or the time when nobody asks, but no page."""
     from core.chat.chain import AnswerChain
@@ -263,35 +280,6 @@ def use(services: Services | None) -> None:
     global _services
     with _building:
         _services = services
-
-
-def lock_installation(settings: Settings) -> FileLock:
-    """Take the data folder for this application. Raises Conflict with the pid of the one that has it."""
-    _make_folder(settings.run)
-    owner = settings.run / "app.pid"
-    lock = FileLock(settings.run / "app.lock")
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        pid = owner.read_text().strip() if owner.exists() else "unknown"
-        raise Conflict(
-            f"Groundwork is running already on {settings.data} (process {pid}). Use that one, stop it, "
-            "or choose another folder with GROUNDWORK_DATA and another port with GROUNDWORK_PORT."
-        ) from None
-    owner.write_text(str(os.getpid()))
-    return lock
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise StorageError(
-            f"The folder {folder} cannot be written to ({error.strerror}). Check its owner and space."
-        ) from error
 
 
 def _silence_telemetry() -> None:

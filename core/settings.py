@@ -46,7 +46,7 @@ class Settings(BaseSettings):
         le=1_048_576,
         description="Tokens that all running requests share; 0: as many as the model can use and the memory bears.",
     )
-    slots: int = Field(4, ge=1, le=32, description="Requests that the engine works on at the same time.")
+    slots: int = Field(8, ge=1, le=32, description="Requests that the engine works on at the same time.")
     queue_limit: int = Field(64, ge=1, description="Requests that may wait for the engine.")
     threads: int = Field(0, ge=0, le=1024, description="Threads of the engine; 0: measured once and remembered.")
     gpu_layers: int = Field(0, ge=-1, description="Layers to put on a graphics card; -1 means all.")
@@ -73,6 +73,12 @@ class Settings(BaseSettings):
     upload_mb: int = Field(50, ge=1, le=50, description="Largest file; the same number is in .streamlit/config.toml.")
     parse_seconds: float = Field(120.0, gt=0, description="Longest time that reading one file may take.")
     parse_memory_mb: int = Field(1024, ge=256, description="Most memory that reading one file may take.")
+    ocr_languages: str = Field(
+        "",
+        pattern=r"^[A-Za-z_+,\- ]{0,200}$",
+        description="Languages of scans, as Tesseract names them: eng+deu; empty: up to three of those installed.",
+    )
+    ocr_page_seconds: float = Field(60.0, gt=0, description="Longest time that recognising one page may take.")
     ingest: bool = Field(True, description="Start the ingest worker with the web application.")
 
     @field_validator("data", "models", "cache")

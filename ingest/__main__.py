@@ -18,10 +18,12 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from core.accounts import LOCAL
 from core.errors import GroundworkError, ModelUnavailable
 from core.jobs import Job, Jobs
 from core.models.catalog import find, installed_path
 from core.models.client import ModelClient
+from core.rebuilds import Rebuilds
 from core.retrieval.store import ChunkStore
 from core.settings import Settings, load
 from core.storage.db import Database
@@ -30,6 +32,8 @@ from core.storage.migrations import upgrade
 from ingest.adding import add_file, complete, find_files, follow, sentence
 from ingest.intake import WAITING, Embedder, Intake, IntakeOptions
 from ingest.presence import Presence
+from ingest.reading import ReadingOptions
+from ingest.recut import begin_recutting
 from ingest.split import Count
 from ingest.tokens import TokenCounter
 from ingest.worker import Worker
@@ -90,7 +94,13 @@ def _add_files(live: Services, options: argparse.Namespace) -> int:
     owner_id = live.accounts.who().id
     files = list(find_files(options.paths))
     collection_id = live.documents.collection(options.collection, owner_id=owner_id) if options.collection else None
-    outcomes = [add_file(live.documents, path, owner_id=owner_id, collection_id=collection_id) for path in files]
+    batch_id = live.batches.begin(owner_id=owner_id, expected=len(files)) if len(files) > 1 else None
+    outcomes = [
+        add_file(live.documents, path, owner_id=owner_id, collection_id=collection_id, batch_id=batch_id)
+        for path in files
+    ]
+    if batch_id is not None:
+        live.batches.complete(batch_id, owner_id=owner_id)
     working = bool(Presence(live.settings.run).living())
     if options.wait:
         with nullcontext() if working else _own_worker(live):
@@ -152,7 +162,9 @@ def work(settings: Settings, *, parent_pipe: bool) -> int:
         threading.Thread(target=_end_with_parent, args=(stop,), name="end-with-parent", daemon=True).start()
     upgrade(settings.database)
     db, client = Database(settings.database), ModelClient(settings.run)
+    Rebuilds(db, Jobs(db), settings.embedding_model).begin_if_needed(owner_id=LOCAL.id)
     worker = make_worker(settings, db, client, stop)
+    begin_recutting(db, worker.splitter)
     log.info("worker %s starts", worker.id)
     worker.run()
     client.close()
@@ -165,8 +177,12 @@ def make_worker(settings: Settings, db: Database, embedder: Embedder, stop: thre
     """A worker over the data folder. Here and not in core.services, which would load much that it does not need."""
     options = IntakeOptions(
         embedder=settings.embedding_model,
-        parse_seconds=settings.parse_seconds,
-        parse_memory_mb=settings.parse_memory_mb,
+        reading=ReadingOptions(
+            seconds=settings.parse_seconds,
+            memory_mb=settings.parse_memory_mb,
+            page_seconds=settings.ocr_page_seconds,
+            languages=settings.ocr_languages,
+        ),
     )
     intake = Intake(
         db,

@@ -49,11 +49,15 @@ def find_files(paths: Sequence[Path]) -> Iterator[Path]:
             yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
 
 
-def add_file(documents: Documents, path: Path, *, owner_id: str, collection_id: str | None) -> Outcome:
+def add_file(
+    documents: Documents, path: Path, *, owner_id: str, collection_id: str | None, batch_id: str | None = None
+) -> Outcome:
     """Store one file and queue it. A refused or unreadable file is an outcome, not an error."""
     try:
         with path.open("rb") as source:
-            added = documents.add(source, name=path.name, owner_id=owner_id, collection_id=collection_id)
+            added = documents.add(
+                source, name=path.name, owner_id=owner_id, collection_id=collection_id, batch_id=batch_id
+            )
     except BadUpload as error:
         return Outcome(str(path), path.name, "refused", error=str(error))
     except PermissionError:

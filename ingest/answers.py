@@ -13,6 +13,7 @@ from core.errors import BadUpload, from_code
 from core.types import Document, Heading, Page, Table
 
 LONGEST_SENTENCE = 1_000
+MOST_PAGES = 1_000_000
 
 
 def write(stream: IO[bytes], document: Document) -> None:
@@ -26,6 +27,7 @@ def write(stream: IO[bytes], document: Document) -> None:
         "metadata": dict(document.metadata),
         "warnings": document.warnings,
         "language": document.language,
+        "pictures": document.pictures,
     }
     stream.write(json.dumps(head).encode() + b"\n")
     stream.write(document.text.encode())
@@ -56,6 +58,7 @@ def read(stream: IO[bytes]) -> Document:
             metadata={_text(key): _text(value) for key, value in head["metadata"].items()},
             warnings=tuple(_text(warning) for warning in head["warnings"]),
             language=_text(head["language"])[:8],
+            pictures=tuple(_offset(number, MOST_PAGES) for number in head["pictures"]),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError("the answer is not a document") from error

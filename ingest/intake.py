@@ -1,41 +1,40 @@
-"""One document's way in: read, split, store (found by keyword from here), embed, store."""
+"""The reading lane: from a file to text and chunks. From then on the document is found by keyword."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
 
-import numpy as np
-from sqlalchemy import select, update
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
-from core.errors import BadUpload, ModelBusy, ModelMissing, ModelUnavailable
-from core.retrieval.store import ChunkStore, Vectors, raise_generation
+from core.errors import BadUpload, ModelMissing
+from core.leases import hand_over
+from core.retrieval.rows import copy_text
+from core.retrieval.store import ChunkStore, raise_generation
 from core.storage.db import Database
 from core.storage.files import FileStore
 from core.storage.tables import DocumentRow, DocumentTextRow
-from core.types import DocumentStatus
-from ingest import sandbox
+from core.types import Document, DocumentStatus
+from ingest import reading
+from ingest.embedding import MODEL_PAUSE, WAITING, Embedder, Embedding
 from ingest.lease import Lease
 from ingest.loaders import parser_of
-from ingest.receipts import embedded, made_with, receipt
+from ingest.page_readings import PageReadings
+from ingest.reading import ReadingOptions
+from ingest.rebuild import Rebuild
+from ingest.receipts import made_with, of_copy, receipt
+from ingest.recut import Recut
+from ingest.selftest import SelfTest
 from ingest.split import BUDGET, OVERLAP, SPLITTER, Count, split
+from ingest.tokens import StoppableCounter
 
-# Texts in one request: few enough that "cancel" is felt soon when the model server has answers to write first.
-BATCH = 16
-MODEL_PAUSE = 2.0  # seconds between two tries to reach a model that is not there
-WAITING = "waiting for the embedding model"
+__all__ = ["WAITING", "Embedder", "Intake", "IntakeOptions"]
+
 UNREAD = (DocumentStatus.queued.value, DocumentStatus.processing.value, DocumentStatus.failed.value)
-
-
-class Embedder(Protocol):
-    """Makes vectors of length 1: float32 of shape (len(texts), dimension)."""
-
-    def embed(self, texts: Sequence[str], *, priority: str) -> Vectors: ...
-    def embedding_form(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +42,7 @@ class IntakeOptions:
     """How documents are read, split and embedded; `embedder` is the id under which vectors are stored."""
 
     embedder: str
-    parse_seconds: float = 120.0
-    parse_memory_mb: int = 1024
+    reading: ReadingOptions = field(default_factory=ReadingOptions)
     budget: int = BUDGET
     overlap: int = OVERLAP
 
@@ -62,12 +60,11 @@ class _Source:
     name: str
     path: Path
     sha256: str
-    receipt: dict[str, Any]
     stored: bool
 
 
 class Intake:
-    """Takes documents in, one at a time. `counter` makes the token counter, and raises ModelMissing without one."""
+    """Takes documents in, one at a time in each lane. `counter` makes the token counter; without it ModelMissing."""
 
     def __init__(
         self, db: Database, files: FileStore, chunks: ChunkStore, *, embedder: Embedder, counter: Callable[[], Count],
@@ -76,39 +73,81 @@ class Intake:
         self.db = db
         self.files = files
         self.chunks = chunks
-        self.embedder = embedder
         self.counter = counter
         self.options = options
+        self.selftest = SelfTest(db)
+        self.pages = PageReadings(db)
+        self.embedding = Embedding(db, chunks, embedder, options.embedder, self.selftest)
+        self.rebuilding = Rebuild(db, self.embedding, options.embedder)
+        self.recutting = Recut(db, chunks, self.embedding, budget=options.budget, overlap=options.overlap)
 
-    def take_in(self, document_id: str, lease: Lease) -> None:
-        """Bring a document to `ready`. What an earlier attempt stored is used when it would come out the same.
+    def read(self, document_id: str, lease: Lease) -> None:
+        """Bring a document to `searchable` and its job into the line for vectors.
 
-        Raises Cancelled, BadUpload and other GroundworkErrors. A document that was deleted is no error.
+        What an earlier attempt stored, or was read from the same bytes for somebody else, is used if it would come
+        out the same. Raises Cancelled, BadUpload and other GroundworkErrors. A deleted document is no error.
         """
-        source = self._begin(document_id)
+        source = self._begin(document_id, lease)
         if source is None:
             return
-        earlier = source.receipt if source.stored else self._store_text(source, lease)
-        self._store_vectors(source.id, earlier, lease)
+        if source.stored or self._copied(source, lease):
+            with self.db.write() as session:
+                self._hand_over(session, lease, source.id, 0.0)
+            return
+        self._store_text(source, lease)
 
-    def _begin(self, document_id: str) -> _Source | None:
+    def rebuild(self, lease: Lease) -> bool:
+        """Go on with the change to another embedder; False when it lets others go first. Raises Cancelled."""
+        return self.rebuilding.build(lease)
+
+    def recut(self, document_id: str, lease: Lease) -> None:
+        """Cut a document anew that is in, in the way that holds now. Raises Cancelled."""
+        self.recutting.recut(document_id, lease, self._counter(lease), self.options.splitter)
+
+    def embed(self, document_id: str, lease: Lease) -> None:
+        """Bring a searchable document to `ready`. Raises Cancelled and other GroundworkErrors."""
+        self.embedding.embed(document_id, lease)
+
+    def _begin(self, document_id: str, lease: Lease) -> _Source | None:
         with self.db.write() as session:
             row = session.get(DocumentRow, document_id)
             if row is None:
                 return None
-            text = session.scalar(select(DocumentTextRow.document_id).where(DocumentTextRow.document_id == document_id))
-            stored = text is not None and made_with(
-                row.receipt, sha256=row.sha256, parser=parser_of(row.media_type), splitter=self.options.splitter
-            )
+            lease.confirm(session)
+            stored = session.get(DocumentTextRow, document_id) is not None and self._as_now(row)
             if row.status in UNREAD:
                 row.status = (DocumentStatus.searchable if stored else DocumentStatus.processing).value
                 row.error = ""
                 if stored:
                     raise_generation(session)
-            return _Source(row.id, row.name, self.files.path(row.sha256), row.sha256, row.receipt, stored)
+            return _Source(row.id, row.name, self.files.path(row.sha256), row.sha256, stored)
 
-    def _store_text(self, source: _Source, lease: Lease) -> dict[str, Any]:
-        """Read and split the file; after this the document is found by keyword. Returns its receipt."""
+    def _as_now(self, row: DocumentRow) -> bool:
+        return made_with(
+            row.receipt, sha256=row.sha256, parser=parser_of(row.media_type), splitter=self.options.splitter
+        )
+
+    def _copied(self, source: _Source, lease: Lease) -> bool:
+        """Take over what was read from the same bytes for another document, if it is as it would be read now."""
+        read = select(DocumentTextRow.document_id).where(DocumentTextRow.document_id == DocumentRow.id).exists()
+        twins = select(DocumentRow).where(DocumentRow.sha256 == source.sha256, DocumentRow.id != source.id, read)
+        with self.db.write() as session:
+            twin = next((row for row in session.scalars(twins) if self._as_now(row)), None)
+            row = session.get(DocumentRow, source.id)
+            if twin is None or row is None:
+                return False
+            lease.confirm(session)
+            copy_text(session, twin.id, row.id)
+            row.title = row.name if twin.title == twin.name else twin.title
+            row.media_type, row.receipt = twin.media_type, of_copy(twin.receipt)
+            row.language, row.author = twin.language, twin.author
+            row.written_at, row.changed_at = twin.written_at, twin.changed_at
+            row.status, row.error = DocumentStatus.searchable.value, ""
+            raise_generation(session)
+            return True
+
+    def _store_text(self, source: _Source, lease: Lease) -> None:
+        """Read and split the file and store what comes out."""
         seconds: dict[str, float] = {}
         count = self._counter(lease)
         if not source.path.is_file():
@@ -118,27 +157,32 @@ class Intake:
             )
         with _timed(seconds, "reading"):
             lease.report("reading")
-            document = sandbox.parse(
-                source.path,
-                source.name,
-                seconds=self.options.parse_seconds,
-                memory_mb=self.options.parse_memory_mb,
-                cancelled=lease.ended,
-            )
+            document = self._read(source, lease)
         with _timed(seconds, "splitting"):
             lease.report("splitting", 0, len(document.text))
-
-            def count_or_stop(text: str) -> int:
-                lease.check()
-                return count(text)
-
-            chunks = split(
-                document, count_tokens=count_or_stop, budget=self.options.budget, overlap=self.options.overlap
-            )
+            counter = StoppableCounter(count, lease.check)
+            chunks = split(document, count_tokens=counter, budget=self.options.budget, overlap=self.options.overlap)
         made = receipt(document, chunks, sha256=source.sha256, splitter=self.options.splitter, seconds=seconds)
         lease.report("storing", 0, len(chunks))
-        self.chunks.save_text(source.id, document, chunks, made)
-        return made
+        took = sum(seconds.values())
+        self.chunks.save_text(
+            source.id, document, chunks, made,
+            within=lambda session: self._hand_over(session, lease, source.id, took, len(chunks)),
+        )  # fmt: skip
+        self.selftest.by_keyword(source.id)
+
+    def _read(self, source: _Source, lease: Lease) -> Document:
+        kept = self.pages.recognition(source.sha256, lease)
+        return reading.read(
+            source.path, source.name, self.options.reading, cancelled=lease.ended, recognition=kept
+        )  # fmt: skip
+
+    @staticmethod
+    def _hand_over(session: Session, lease: Lease, document_id: str, seconds: float, chunks: int | None = None) -> None:
+        if chunks is None:
+            row = session.get(DocumentRow, document_id)
+            chunks = int(row.receipt.get("chunks", 0)) if row is not None else 0
+        hand_over(lease.confirm(session), chunks=chunks, seconds=seconds)
 
     def _counter(self, lease: Lease) -> Count:
         while True:
@@ -146,40 +190,6 @@ class Intake:
                 return self.counter()
             except ModelMissing:
                 lease.report(WAITING)
-                lease.wait(MODEL_PAUSE)
-
-    def _store_vectors(self, document_id: str, earlier: dict[str, Any], lease: Lease) -> None:
-        pending = self.chunks.unembedded(document_id, self.options.embedder)
-        if not pending:  # a retry of what was complete
-            self._set_status(document_id, DocumentStatus.ready)
-            return
-        seconds: dict[str, float] = {}
-        with _timed(seconds, "embedding"):
-            # Texts of about the same length share a batch: it takes as long as its longest.
-            pending.sort(key=lambda chunk: len(chunk[1]))
-            batches: list[Vectors] = []
-            for done in range(0, len(pending), BATCH):
-                lease.report("embedding", done, len(pending))
-                batches.append(
-                    self._embed([text for _, text in pending[done : done + BATCH]], done, len(pending), lease)
-                )
-            lease.report("embedding", len(pending), len(pending))
-        made = embedded(earlier, embedder=self.options.embedder, vectors=len(pending), seconds=seconds["embedding"])
-        ids = [id for id, _ in pending]
-        form = self.embedder.embedding_form()
-        self.chunks.save_vectors(document_id, self.options.embedder, ids, np.concatenate(batches), made, form=form)
-
-    def _set_status(self, document_id: str, status: DocumentStatus) -> None:
-        with self.db.write() as session:
-            session.execute(update(DocumentRow).where(DocumentRow.id == document_id).values(status=status.value))
-
-    def _embed(self, texts: Sequence[str], done: int, total: int, lease: Lease) -> Vectors:
-        """One batch; while the model server is starting, restarting or busy, wait for it."""
-        while True:
-            try:
-                return self.embedder.embed(texts, priority="ingest")
-            except (ModelUnavailable, ModelBusy, ModelMissing):
-                lease.report(WAITING, done, total)
                 lease.wait(MODEL_PAUSE)
 
 

@@ -7,8 +7,12 @@ import threading
 import time
 from types import TracebackType
 
+from sqlalchemy.orm import Session
+
 from core.errors import Cancelled, StorageError
 from core.jobs import Jobs
+from core.leases import confirm
+from core.storage.tables import JobRow
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +63,10 @@ class Lease:
         if self.ended():
             raise Cancelled(self._reason or "The worker is to stop.")
 
+    def confirm(self, session: Session) -> JobRow:
+        """The job, in the transaction that stores what was made of it. Raises Cancelled when it is no longer ours."""
+        return confirm(session, self.job_id, self.worker)
+
     def wait(self, seconds: float) -> None:
         """Do nothing for a while. Raises Cancelled."""
         end = time.monotonic() + seconds
@@ -76,8 +84,8 @@ class Lease:
                 if progress[0] != written[0] or age > due:
                     self.jobs.progress(self.job_id, self.worker, stage=progress[0], done=progress[1], total=progress[2])
                     written, moment = progress, time.monotonic()
-                elif self.jobs.cancel_requested(self.job_id):
-                    self._reason = "The job was cancelled."
+                elif not self.jobs.held(self.job_id, self.worker):
+                    self._reason = "The job was cancelled, paused, taken over or removed."
             except Cancelled as error:
                 self._reason = str(error)
             except StorageError:

@@ -37,10 +37,14 @@ def main() -> int:
 
     from core.errors import BadUpload  # imports count against the limits, so they come after them
     from ingest import answers, loaders
+    from ingest.loaders import pictures
 
     sys.addaudithook(_forbid)
     try:
-        answers.write(answer, loaders.load(Path(request["path"]), request["name"]))
+        if request.get("page"):
+            pictures.write_picture(answer, Path(request["path"]), request["name"], int(request["page"]))
+        else:
+            answers.write(answer, loaders.load(Path(request["path"]), request["name"]))
     except BadUpload as error:
         answers.write_refusal(answer, error)
     except (MemoryError, RecursionError):

@@ -21,8 +21,16 @@ def receipt(
         "pages": len(document.pages),
         "empty_pages": [page.number for page in document.pages if not text[page.start : page.end].strip()],
         "characters": len(text),
+        "characters_printed": _printed(text),
         "headings": len(document.headings),
         "tables": len(document.tables),
+        "characters_indexed": _covered(text, chunks),
+        "ocr_pages": [
+            {"page": page.number, "confidence": round(page.confidence, 3)}
+            for page in document.pages
+            if page.confidence is not None
+        ],
+        "language": document.language,
         "chunks": len(chunks),
         "metadata": dict(document.metadata),
         "warnings": list(document.warnings),
@@ -30,20 +38,29 @@ def receipt(
     }
 
 
-def embedded(earlier: Mapping[str, Any], *, embedder: str, vectors: int, seconds: float) -> dict[str, Any]:
-    """The receipt of an earlier stage with what embedding adds to it."""
-    return {
-        **earlier,
-        "embedder": embedder,
-        "vectors": vectors,
-        "seconds": _rounded({**earlier.get("seconds", {}), "embedding": seconds}),
-    }
+def of_copy(earlier: Mapping[str, Any]) -> dict[str, Any]:
+    """The receipt of a document that was not read again, because the same bytes were read before."""
+    later = ("embedder", "vectors", "reused", "self_test")
+    return {**{key: value for key, value in earlier.items() if key not in later}, "read_before": True, "seconds": {}}
 
 
 def made_with(earlier: Mapping[str, Any], *, sha256: str, parser: str, splitter: str) -> bool:
     """Whether a stored text would come out the same if the file were read again now."""
     now = {"sha256": sha256, "parser": parser, "splitter": splitter}
     return bool(parser) and all(earlier.get(key) == value for key, value in now.items())
+
+
+def _covered(text: str, chunks: Sequence[Chunk]) -> int:
+    """How many characters that are not blank are in a chunk; compare it with those of the text."""
+    reached = covered = 0
+    for chunk in chunks:
+        covered += _printed(text[max(reached, chunk.start) : chunk.end])
+        reached = max(reached, chunk.end)
+    return covered
+
+
+def _printed(text: str) -> int:
+    return sum(map(len, text.split()))
 
 
 def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:

@@ -48,21 +48,54 @@ def parse(
     Raises BadUpload (also UnknownType, NoText) with a sentence that names the file, Cancelled within a moment of
     `cancelled()` turning true, StorageFull when there is no room for the answer.
     """
+    with translated(Path(tempfile.gettempdir()) / "answer"), tempfile.TemporaryFile() as answer:
+        _run(answer, path, name, _Limits(seconds, memory_mb), cancelled)
+        answer.seek(0)
+        return _document(answer, name)
+
+
+def draw(
+    path: Path,
+    name: str,
+    page: int,
+    picture: IO[bytes],
+    *,
+    seconds: float,
+    memory_mb: int,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> None:
+    """Draw a page of a file in a child process, into `picture` as PGM. Raises as `parse` does."""
+    _run(picture, path, name, _Limits(seconds, memory_mb), cancelled, page=page)
+    picture.seek(0)
+    if picture.read(2) != b"P5":
+        picture.seek(0)
+        _document(picture, name)  # raises the refusal that it holds
+        raise BadUpload(_damaged(name))
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    seconds: float
+    memory_mb: int
+
+
+def _run(
+    answer: IO[bytes], path: Path, name: str, limits: _Limits, cancelled: Callable[[], bool], *, page: int = 0
+) -> None:
+    """One child from start to end, its answer written into a file."""
     scratch = Path(tempfile.gettempdir())
-    with translated(scratch / "answer"), tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as errors:
+    with translated(scratch / "answer"), tempfile.TemporaryFile() as errors:
         child = _start(scratch, answer, errors)
         try:
-            _ask(child, path, name, seconds, memory_mb)
-            watched = _watch(child, seconds, memory_mb << 20, cancelled)
+            _ask(child, path, name, limits, page)
+            watched = _watch(child, limits.seconds, limits.memory_mb << 20, cancelled)
         finally:
             child.kill()
             child.communicate()
         if watched.reason == "cancelled":
             raise Cancelled(f"Reading {name} was cancelled.")
         if child.returncode != 0 or watched.reason:
-            _refuse(name, child.returncode, watched, seconds, memory_mb, errors)
-        answer.seek(0)
-        return _document(answer, name)
+            _refuse(name, child.returncode, watched, limits.seconds, limits.memory_mb, errors)
 
 
 def _start(folder: Path, answer: IO[bytes], errors: IO[bytes]) -> subprocess.Popen[bytes]:
@@ -75,13 +108,14 @@ def _start(folder: Path, answer: IO[bytes], errors: IO[bytes]) -> subprocess.Pop
     )  # fmt: skip
 
 
-def _ask(child: subprocess.Popen[bytes], path: Path, name: str, seconds: float, memory_mb: int) -> None:
+def _ask(child: subprocess.Popen[bytes], path: Path, name: str, limits: _Limits, page: int) -> None:
     request = {
         "path": str(path.resolve()),
         "name": name,
-        "seconds": seconds,
-        "memory": memory_mb << 20,
+        "seconds": limits.seconds,
+        "memory": limits.memory_mb << 20,
         "output": OUTPUT_MB << 20,
+        "page": page,
     }
     assert child.stdin is not None
     try:

@@ -1,14 +1,17 @@
-"""The queue's worker: claims jobs one after the other and sees each to its end."""
+"""The queue's worker: two lanes, one reads and one embeds, so that no document waits for another's vectors."""
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from uuid import uuid4
 
 from core.errors import Cancelled, GroundworkError, StorageBusy, StorageError
-from core.jobs import Job, Jobs
+from core.jobs import EMBED, READ, Job, Jobs
+from core.retrieval.serving import REBUILD, RECUT
 from core.types import JobStatus
 from ingest.intake import Intake
 from ingest.lease import Lease
@@ -18,6 +21,16 @@ log = logging.getLogger(__name__)
 
 IDLE = 0.3  # seconds between two looks into an empty queue
 STORAGE_PAUSE = 2.0  # seconds before asking a full or locked database again
+DEAD_EVERY = 5.0  # seconds between two looks for workers that died
+AT_EMBEDDING = "/embed"  # added to the worker's id in that lane: the two lanes hold their jobs apart
+
+
+@dataclass(frozen=True, slots=True)
+class _Lane:
+    name: str
+    holder: str
+    work: Callable[[str, Lease], None]
+    ends: bool  # whether a job is done with it; else it goes on to the next lane
 
 
 class Worker:
@@ -25,63 +38,87 @@ class Worker:
 
     def __init__(self, jobs: Jobs, intake: Intake, presence: Presence, stop: threading.Event) -> None:
         self.jobs = jobs
-        self.intake = intake
         self.presence = presence
         self.stop = stop
         self.id = own_id()
+        self.reading = _Lane(READ, self.id, intake.read, ends=False)
+        self.embedding = _Lane(EMBED, self.id + AT_EMBEDDING, intake.embed, ends=True)
+        self.splitter = intake.options.splitter
+        self.rebuild, self.recut = intake.rebuild, intake.recut
+        self._looked = 0.0
 
     def run(self) -> None:
         """Take over what dead workers left, then work until told to stop."""
         self.presence.announce(self.id)
+        beside = threading.Thread(target=self._keep_working, args=(self.embedding,), name="embedding-lane")
         try:
-            self._patiently(lambda: self.jobs.release_dead(self.presence.living()))
-            while not self.stop.is_set():
-                if not self.work_one():
-                    self.stop.wait(IDLE)
+            self._patiently(self._release_dead)
+            beside.start()
+            self._keep_working(self.reading)
+            beside.join()
         finally:
             self.presence.withdraw(self.id)
 
     def work_one(self) -> bool:
-        """Work one job to its end; False when there is none."""
+        """Work one job in each lane; False when there is none."""
+        read = self._work_next(self.reading)
+        return self._work_next(self.embedding) or read
+
+    def _keep_working(self, lane: _Lane) -> None:
+        while not self.stop.is_set():
+            if not self._work_next(lane):
+                self.stop.wait(IDLE)
+
+    def _work_next(self, lane: _Lane) -> bool:
         try:
-            job = self.jobs.claim(self.id)
+            if lane is self.reading and time.monotonic() > self._looked + DEAD_EVERY:
+                self._release_dead()
+            job = self.jobs.claim(lane.holder, lane.name)
         except StorageError as error:
             log.warning("the queue cannot be read: %s", error)
             self.stop.wait(STORAGE_PAUSE)
             return False
         if job is None:
             return False
-        with Lease(self.jobs, job.id, self.id, self.stop) as lease:
-            self._work(job, lease)
+        with Lease(self.jobs, job.id, lane.holder, self.stop) as lease:
+            self._work(job, lane, lease)
         return True
 
-    def _work(self, job: Job, lease: Lease) -> None:
+    def _work(self, job: Job, lane: _Lane, lease: Lease) -> None:
         try:
-            if job.document_id is not None:
-                self.intake.take_in(job.document_id, lease)
-            self._finish(job, JobStatus.done)
-        except Cancelled as error:
-            if self.stop.is_set():
-                self._release()
-            else:
-                self._finish(job, JobStatus.cancelled, str(error))
+            if job.kind == REBUILD:
+                if not self.rebuild(lease):
+                    return  # it is in the line again
+            elif job.kind == RECUT and job.document_id is not None:
+                self.recut(job.document_id, lease)
+            elif job.document_id is not None:
+                lane.work(job.document_id, lease)
+            if lane.ends or job.document_id is None:
+                self._finish(job, lane, JobStatus.done)
+        except Cancelled:
+            self._release(job, lane)  # it is ours no more, unless the worker is to stop
         except StorageBusy:
-            self._release()  # nothing is wrong with the document: it waits for its next turn
+            self._release(job, lane)  # nothing is wrong with the document: it waits for its next turn
             self.stop.wait(STORAGE_PAUSE)
         except GroundworkError as error:
             log.info("job %s failed: %s", job.id, error.code)
-            self._finish(job, JobStatus.failed, str(error))
+            self._finish(job, lane, JobStatus.failed, str(error))
         except Exception:
             mark = uuid4().hex[:8]
             log.exception("job %s failed (%s)", job.id, mark)
             sentence = f"{job.document_name} could not be read because of an error in Groundwork (logged as {mark})."
-            self._finish(job, JobStatus.failed, sentence)
+            self._finish(job, lane, JobStatus.failed, sentence)
 
-    def _finish(self, job: Job, status: JobStatus, error: str = "") -> None:
-        self._patiently(lambda: self.jobs.finish(job.id, self.id, status, error))
+    def _release_dead(self) -> None:
+        living = self.presence.living()
+        self.jobs.release_dead([worker + lane for worker in living for lane in ("", AT_EMBEDDING)])
+        self._looked = time.monotonic()
 
-    def _release(self) -> None:
-        self._patiently(lambda: self.jobs.release(self.id))
+    def _finish(self, job: Job, lane: _Lane, status: JobStatus, error: str = "") -> None:
+        self._patiently(lambda: self.jobs.finish(job.id, lane.holder, status, error))
+
+    def _release(self, job: Job, lane: _Lane) -> None:
+        self._patiently(lambda: self.jobs.release(job.id, lane.holder))
 
     def _patiently(self, write: Callable[[], None]) -> None:
         """Write when the disk or the lock allows it. If we stop first, the lease runs out and another takes over."""

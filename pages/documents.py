@@ -3,17 +3,30 @@
 import streamlit as st
 
 from core.types import User
-from pages.ui import collections, document_details, document_list, frame, jobs, state, upload, welcome
+from pages.ui import (
+    collections,
+    document_deletions,
+    document_details,
+    document_list,
+    document_progress,
+    frame,
+    state,
+    upload,
+    welcome,
+)
 
 
 def draw(user: User) -> None:
     homes = state.services().documents.list_collections(owner_id=user.id)
     upload.form(homes, user)
-    jobs.progress(user)
+    document_progress.draw(user)
+    document_deletions.told(user)
     if not document_list.draw(homes, user):
         st.caption("No documents yet. Add your own above, or begin with these:")
         welcome.load_button(user)
+    document_deletions.link(user)
     collections.draw_open(homes, user)
+    document_deletions.draw_open(user)
     document_details.draw_open(homes, user)
 
 

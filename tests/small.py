@@ -77,7 +77,7 @@ class SmallClient(ModelClient):
         usage = Usage(prompt_tokens=prompt, completion_tokens=len(words), total_seconds=0.01)
         yield GenerationChunk(finish_reason="stop", usage=usage)
 
-    def embed(self, texts: Sequence[str], *, priority: str) -> NDArray[np.float32]:
+    def embed(self, texts: Sequence[str], *, priority: str, model: str = "") -> NDArray[np.float32]:
         assert priority in ("query", "ingest")
         return np.stack([word_vector(text) for text in texts])
 
@@ -96,7 +96,7 @@ class SmallClient(ModelClient):
     def invite(self, model_id: str) -> None:
         self.invited = model_id
 
-    def embedding_form(self) -> str:
+    def embedding_form(self, model: str = "") -> str:
         return ""
 
     def recent(self) -> list[dict[str, Any]]:

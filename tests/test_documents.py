@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from core import jobs as jobs_module
+from core import leases as jobs_module
 from core.documents import clean_name
 from core.errors import BadUpload, Cancelled, Conflict, NotFound
 from core.fsck import Fsck
@@ -247,7 +247,7 @@ def test_a_waiting_job_is_cancelled_at_once_and_a_running_one_is_told(live: Serv
 def test_a_worker_that_stops_gives_its_job_back(live: Services) -> None:
     add(live)
     job = live.jobs.claim("w")
-    live.jobs.release("w")
+    live.jobs.release(job.id, "w")
     again = live.jobs.claim("x")
     assert (again.id, again.attempts) == (job.id, 1)
 

@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from core.api import chat, documents
+from core.api import chat, documents, jobs
 from core.api.web import BodyLimit
 from core.errors import GroundworkError, ModelBusy
 from core.settings import VERSION
@@ -26,8 +26,8 @@ REFUSALS = {
 
 
 def rest() -> FastAPI:
-    """Documents, collections and jobs: to be mounted at /api/v1."""
-    return _application(documents.router, body_mb=UPLOADS_MB)
+    """Documents, collections, jobs and batches: to be mounted at /api/v1."""
+    return _application(documents.router, jobs.router, body_mb=UPLOADS_MB)
 
 
 def openai() -> FastAPI:
@@ -35,9 +35,10 @@ def openai() -> FastAPI:
     return _application(chat.router, body_mb=QUESTIONS_MB)
 
 
-def _application(router: APIRouter, *, body_mb: int) -> FastAPI:
+def _application(*routers: APIRouter, body_mb: int) -> FastAPI:
     api = FastAPI(title="Groundwork", version=VERSION, docs_url=None, redoc_url=None)
-    api.include_router(router)
+    for router in routers:
+        api.include_router(router)
     api.add_middleware(BodyLimit, limit=body_mb << 20)
     api.add_exception_handler(GroundworkError, _ours)
     api.add_exception_handler(RequestValidationError, _invalid)

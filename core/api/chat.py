@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import AsyncIterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -179,7 +179,7 @@ def _citation(citation: Citation) -> dict[str, Any]:
 
 
 def _passage(number: int, passage: Passage) -> dict[str, Any]:
-    return asdict(passage) | {"number": number}
+    return asdict(replace(passage, section="")) | {"number": number}  # what the model was given, not all around it
 
 
 def _usage(usage: Usage) -> dict[str, Any]:

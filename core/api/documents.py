@@ -1,4 +1,4 @@
-"""REST for documents, collections and jobs."""
+"""REST for documents and collections; their jobs and batches are in core/api/jobs.py."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, File, Form, Response, UploadFile
 
 from core import services
-from core.documents import DocumentInfo
-from core.jobs import Job
+from core.deletions import Deletion
+from core.documents import DocumentInfo, clean_name
+from core.errors import BadUpload
 
 router = APIRouter(tags=["documents"])
 
@@ -17,17 +18,29 @@ router = APIRouter(tags=["documents"])
 def add_documents(
     files: Annotated[list[UploadFile], File()], collection: Annotated[str, Form()] = ""
 ) -> dict[str, Any]:
-    """Take in one or many files; each gets a job that reads it. A collection is made when it does not exist."""
+    """Take in one or many files; each gets a job that reads it. A collection is made when it does not exist.
+
+    Many files are a batch: one of them that is refused does not keep the others out, and is listed as refused.
+    """
     live, user = services.get(), services.get().accounts.who()
     home = live.documents.collection(collection, owner_id=user.id) if collection.strip() else None
-    added = [
-        live.documents.add(file.file, name=file.filename or "", owner_id=user.id, collection_id=home) for file in files
-    ]
-    return {
-        "documents": [
-            {"id": a.document_id, "name": a.name, "job_id": a.job_id, "duplicate": a.duplicate} for a in added
-        ]
-    }
+    batch_id = live.batches.begin(owner_id=user.id, expected=len(files)) if len(files) > 1 else None
+    added: list[dict[str, Any]] = []
+    refused: list[dict[str, Any]] = []
+    for file in files:
+        try:
+            one = live.documents.add(
+                file.file, name=file.filename or "", owner_id=user.id, collection_id=home, batch_id=batch_id
+            )
+        except BadUpload as error:
+            if batch_id is None:
+                raise
+            refused.append({"name": clean_name(file.filename or ""), "code": error.code, "message": str(error)})
+        else:
+            added.append({"id": one.document_id, "name": one.name, "job_id": one.job_id, "duplicate": one.duplicate})
+    if batch_id is not None:
+        live.batches.complete(batch_id, owner_id=user.id)
+    return {"documents": added, "refused": refused, "batch_id": batch_id}
 
 
 @router.get("/documents")
@@ -61,6 +74,29 @@ def delete_document(document_id: str) -> Response:
     return Response(status_code=204)
 
 
+@router.put("/documents/{document_id}/content", status_code=202)
+def replace_document(document_id: str, file: Annotated[UploadFile, File()]) -> dict[str, Any]:
+    """Take in a changed file of the same document; only what changed in it is embedded again."""
+    live, user = services.get(), services.get().accounts.who()
+    changed = live.documents.replace(document_id, file.file, owner_id=user.id)
+    return {"id": document_id, "name": changed.name, "job_id": changed.job_id, "duplicate": changed.duplicate}
+
+
+@router.post("/documents/{document_id}/retry", status_code=202)
+def retry_document(document_id: str) -> dict[str, Any]:
+    """Read a document again."""
+    live, user = services.get(), services.get().accounts.who()
+    return {"job_id": live.documents.retry(document_id, owner_id=user.id)}
+
+
+@router.get("/deletions")
+def list_deletions(limit: int = 100) -> dict[str, Any]:
+    """What was deleted, and how many pieces of it a search found afterwards, place by place."""
+    live, user = services.get(), services.get().accounts.who()
+    found = live.deletions.list_deletions(owner_id=user.id, limit=max(1, min(limit, 1000)))
+    return {"deletions": [_deletion(deletion) for deletion in found]}
+
+
 @router.get("/collections")
 def list_collections() -> dict[str, Any]:
     live, user = services.get(), services.get().accounts.who()
@@ -68,38 +104,20 @@ def list_collections() -> dict[str, Any]:
     return {"collections": [{"id": c.id, "name": c.name, "documents": c.documents} for c in found]}
 
 
-@router.get("/jobs")
-def list_jobs(active: bool = False) -> dict[str, Any]:
-    live, user = services.get(), services.get().accounts.who()
-    return {"jobs": [_job(job) for job in live.jobs.list_jobs(owner_id=user.id, active=active)]}
-
-
-@router.get("/jobs/{job_id}")
-def get_job(job_id: str) -> dict[str, Any]:
-    live, user = services.get(), services.get().accounts.who()
-    return _job(live.jobs.get(job_id, owner_id=user.id))
-
-
-@router.delete("/jobs/{job_id}", status_code=202)
-def cancel_job(job_id: str) -> dict[str, Any]:
-    """Ask a job to stop."""
-    live, user = services.get(), services.get().accounts.who()
-    live.jobs.cancel(job_id, owner_id=user.id)
-    return _job(live.jobs.get(job_id, owner_id=user.id))
-
-
 def _document(info: DocumentInfo) -> dict[str, Any]:
     return {
         "id": info.id, "name": info.name, "title": info.title, "media_type": info.media_type, "sha256": info.sha256,
         "size": info.size, "status": info.status, "error": info.error or None, "receipt": info.receipt,
         "created_at": info.created_at.isoformat(), "collection_ids": list(info.collection_ids),
+        "language": info.language, "author": info.author, "source": info.source,
+        "written_at": info.written_at.isoformat() if info.written_at else None,
+        "changed_at": info.changed_at.isoformat() if info.changed_at else None,
     }  # fmt: skip
 
 
-def _job(job: Job) -> dict[str, Any]:
+def _deletion(deletion: Deletion) -> dict[str, Any]:
     return {
-        "id": job.id, "kind": job.kind, "document_id": job.document_id, "document_name": job.document_name,
-        "status": job.status, "stage": job.stage, "done": job.done, "total": job.total, "attempts": job.attempts,
-        "error": job.error or None, "created_at": job.created_at.isoformat(),
-        "finished_at": job.finished_at.isoformat() if job.finished_at else None,
+        "document_id": deletion.document_id, "name": deletion.name, "sha256": deletion.sha256,
+        "deleted_at": deletion.deleted_at.isoformat(), "residues": deletion.residues, "clean": deletion.clean,
+        "checked_at": deletion.checked_at.isoformat() if deletion.checked_at else None,
     }  # fmt: skip

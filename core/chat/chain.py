@@ -15,6 +15,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from core.chat.citations import cite
 from core.chat.condense import accept, stands_alone, transcript
 from core.chat.context import TokenCounter, blocks, fit
+from core.chat.neighbours import merged
 from core.chat.request import AnswerRequest
 from core.errors import Cancelled, ModelError
 from core.models.chat_model import arguments, progress, to_langchain
@@ -107,7 +108,7 @@ class AnswerChain(Runnable[AnswerRequest, Event]):
         with request.trace.span("retrieve") as attributes:
             found = _retriever(self.retriever, request.scope).invoke(query, config)
             attributes["passages"] = len(found)
-        return [from_langchain(document, rank) for rank, document in enumerate(found, 1)]
+        return merged([from_langchain(document, rank) for rank, document in enumerate(found, 1)])
 
     def _generate(
         self, request: AnswerRequest, messages: Sequence[ChatMessage], config: RunnableConfig | None

@@ -87,11 +87,12 @@ def _newest(history: Sequence[ChatMessage], counts: Sequence[int], room: int) ->
 
 
 def block(number: int, passage: Passage) -> str:
-    """A passage as the model sees it: number, where it is from, and its visible words."""
+    """A passage as the model sees it: number, where it is from, the header of its table, and its visible words."""
     heading = passage.heading.removeprefix(passage.document_title).removeprefix(" › ")  # often the same words
     place = " › ".join(part for part in (passage.document_title, heading) if part)
     page = f", page {passage.page}" if passage.page else ""
-    return f"[{number}] ({visible(place)}{page})\n{visible(passage.text).strip()}"
+    words = "\n".join(part for part in (passage.context, passage.text) if part)
+    return f"[{number}] ({visible(place)}{page})\n{visible(words).strip()}"
 
 
 def blocks(passages: Sequence[Passage]) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
-from sqlalchemy import delete, insert, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from core.chat.citations import MARKER
@@ -17,7 +17,16 @@ from core.errors import NotFound
 from core.prompts import Prompts
 from core.retrieval.fusion import FUSION
 from core.storage.db import Database
-from core.storage.tables import CitationRow, ConversationRow, DocumentRow, MessageRow, PassageRow, TraceRow, now
+from core.storage.tables import (
+    ChunkRow,
+    CitationRow,
+    ConversationRow,
+    DocumentRow,
+    MessageRow,
+    PassageRow,
+    TraceRow,
+    now,
+)
 from core.traces import Trace
 from core.types import ChatMessage, Cited, GenerationOptions, MessageState, Passage, Scope
 
@@ -140,13 +149,14 @@ class TurnRecords:
                 raise NotFound("There is no such answer.")
             owned(session, row.conversation_id, owner_id)
             question = row.query or session.get_one(MessageRow, row.parent_id).content
-            passages = load_passages(session, [message_id]).get(message_id, [])
+            stored = load_passages(session, [message_id]).get(message_id, [])
+            passages = [_with_context(session, passage) for passage in stored if passage.text]
         return AnswerRequest(
             question=question,
             scope=Scope(owner_id),
             answer_prompt=prompt,
             condense_prompt="",
-            passages=tuple(passage for passage in passages if passage.text),
+            passages=tuple(passages),
             options=self.recipe().options,
             cancel=cancel,
             trace=trace,
@@ -241,6 +251,12 @@ def _history(branch: Sequence[MessageRow]) -> list[ChatMessage]:
 def _existing(session: Session, document_ids: Sequence[str]) -> set[str]:
     """Those that were not deleted while the answer was being written."""
     return {id for id in set(document_ids) if id and session.get(DocumentRow, id) is not None}
+
+
+def _with_context(session: Session, passage: Passage) -> Passage:
+    """A stored passage with what its first chunk carries, so that a prompt shows it as it was shown then."""
+    begins = (ChunkRow.document_id == passage.document_id, ChunkRow.start == passage.start)
+    return replace(passage, context=session.scalar(select(ChunkRow.context).where(*begins)) or "")
 
 
 def _place(found: object) -> dict[str, object]:

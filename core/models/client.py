@@ -88,15 +88,20 @@ class ModelClient:
                         raise Cancelled("Stopped.")
                     yield _generation_chunk(chunk)
 
-    def embed(self, texts: Sequence[str], *, priority: str) -> NDArray[np.float32]:
-        """Vectors of length 1, float32, shape (len(texts), dimension). `priority` is query or ingest."""
+    def embed(self, texts: Sequence[str], *, priority: str, model: str = "") -> NDArray[np.float32]:
+        """Vectors of length 1, float32, shape (len(texts), dimension). `priority` is query or ingest.
+
+        `model` is the server's embedding model unless it names another, which is then loaded beside it.
+        """
         with _asked():
-            result = self._api().embeddings.create(model="", input=list(texts), extra_body={"priority": priority})
+            result = self._api().embeddings.create(model=model, input=list(texts), extra_body={"priority": priority})
             return np.array([item.embedding for item in result.data], dtype=np.float32)
 
-    def embedding_form(self) -> str:
-        """How the embedding model is computed: part of the identity of its vectors. "" while that is not known."""
-        return self.status().embedder.form
+    def embedding_form(self, model: str = "") -> str:
+        """How an embedding model is computed: part of the identity of its vectors. "" while that is not known."""
+        status = self.status()
+        found = status.second if model and model == status.second.id else status.embedder
+        return found.form if model in ("", found.id) else ""
 
     def count(self, contents: Sequence[str]) -> list[int]:
         """Tokens of each text, as the engine counts them, without the template around it."""

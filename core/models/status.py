@@ -39,6 +39,7 @@ class ServerStatus:
     waiting: int = 0
     running: int = 0
     pid: int = 0
+    second: ModelStatus = ModelStatus("", "")  # an embedder beside the first, while the index changes
 
 
 DOWN = ServerStatus("down", ModelStatus("", "down"), ModelStatus("", "down"))
@@ -48,7 +49,8 @@ def server_status(body: Mapping[str, Any]) -> ServerStatus:
     """From the answer of /healthz."""
     queue = body["queue"]
     chat, embedder = _model_status(body["chat"]), _model_status(body["embedder"])
-    return ServerStatus(body["status"], chat, embedder, queue["waiting"], queue["running"], body["pid"])
+    second = _model_status(body.get("second_embedder", {"id": "", "status": ""}))
+    return ServerStatus(body["status"], chat, embedder, queue["waiting"], queue["running"], body["pid"], second)
 
 
 def _model_status(body: Mapping[str, Any]) -> ModelStatus:

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict
 
 from core.errors import ModelError
-from core.retrieval.dense import DenseIndex
 from core.retrieval.fusion import DENSE_WEIGHT, KEYWORD_WEIGHT, fuse
 from core.retrieval.keyword import KeywordIndex
+from core.retrieval.serving_index import ServingIndex
 from core.retrieval.store import ChunkStore, StoredChunk
 from core.types import Passage, Scope
 
@@ -29,7 +29,7 @@ CANDIDATES = 50
 class Embedder(Protocol):
     """Texts to vectors of length 1, shape (len(texts), dimension)."""
 
-    def embed(self, texts: list[str], *, priority: str) -> NDArray[np.float32]: ...
+    def embed(self, texts: list[str], *, priority: str, model: str = "") -> NDArray[np.float32]: ...
 
 
 class HybridRetriever(BaseRetriever):
@@ -38,7 +38,7 @@ class HybridRetriever(BaseRetriever):
     model_config = ConfigDict(arbitrary_types_allowed=True, frozen=True)
 
     store: ChunkStore
-    dense: DenseIndex
+    dense: ServingIndex
     keyword: KeywordIndex
     embedder: Embedder
     scope: Scope
@@ -62,12 +62,15 @@ class HybridRetriever(BaseRetriever):
         ]
 
     def _dense(self, query: str) -> list[tuple[int, float]]:
+        # One index from here on: another embedder may take over between the two steps, and must not be asked with this
+        # one's vector.
+        index = self.dense.current()
         try:
-            vector = self.embedder.embed([query], priority="query")[0]
+            vector = self.embedder.embed([query], priority="query", model=index.embedder)[0]
         except ModelError as error:
             log.warning("searching by keyword alone: %s", error)
             return []
-        return self.dense.search(vector, self.scope, CANDIDATES)
+        return index.search(vector, self.scope, CANDIDATES)
 
     def _get_relevant_documents(
         self,
@@ -82,7 +85,8 @@ def _passage(chunk: StoredChunk, rank: int, score: float, dense: float | None, k
     return Passage(
         chunk_id=chunk.id, document_id=chunk.document_id, document_title=chunk.document_title, text=chunk.text,
         start=chunk.start, end=chunk.end, page=chunk.page, heading=chunk.heading, rank=rank, score=score,
-        dense_score=dense, keyword_score=keyword,
+        dense_score=dense, keyword_score=keyword, context=chunk.context, section=chunk.section,
+        section_start=chunk.section_start,
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from core.errors import Conflict
+from core.retrieval.rows import Step, chunks_of, keep_metadata, nothing, put_aside
 from core.storage.db import Database
 from core.storage.tables import (
     ChunkRow,
@@ -26,7 +27,6 @@ from core.storage.tables import (
 from core.types import Chunk, Document, DocumentStatus, Scope
 
 Vectors = NDArray[np.float32]
-EMPTY: Vectors = np.zeros((0, 0), dtype=np.float32)
 FORM = "embedding_form:{embedder}"  # the preference that keeps how vectors are computed
 FIRST_FORM = "torch-float32"  # how they were computed before that was kept
 FOUND = (DocumentStatus.searchable.value, DocumentStatus.ready.value)
@@ -34,7 +34,7 @@ FOUND = (DocumentStatus.searchable.value, DocumentStatus.ready.value)
 
 @dataclass(frozen=True, slots=True)
 class StoredChunk:
-    """A chunk and what is needed to show it."""
+    """A chunk and what is needed to show it; `section` is the text around it, which begins at `section_start`."""
 
     id: int
     document_id: str
@@ -44,16 +44,9 @@ class StoredChunk:
     end: int
     page: int | None
     heading: str
-
-
-@dataclass(frozen=True, slots=True)
-class VectorChanges:
-    """From one snapshot: chunk ids to add with their vectors (row by row), and chunk ids to remove."""
-
-    generation: int
-    added: NDArray[np.int64]
-    vectors: Vectors
-    removed: NDArray[np.int64]
+    context: str
+    section: str
+    section_start: int
 
 
 class ChunkStore:
@@ -62,13 +55,19 @@ class ChunkStore:
     def __init__(self, db: Database) -> None:
         self.db = db
 
-    def save_text(self, document_id: str, document: Document, chunks: Sequence[Chunk], receipt: dict[str, Any]) -> None:
+    def save_text(
+        self, document_id: str, document: Document, chunks: Sequence[Chunk], receipt: dict[str, Any], *,
+        within: Step = nothing, then: Step = nothing,
+    ) -> None:  # fmt: skip
         """Store text and chunks in one transaction; from its end on the document is found by keyword.
 
-        Replaces what an earlier attempt left. Raises Conflict when the document was deleted meanwhile.
+        Replaces what was there; its vectors are put aside for chunks that come out the same. `within` is done in the
+        same transaction first, `then` last; what they raise undoes all. Raises Conflict for a deleted document.
         """
         with self.db.write() as session:
+            within(session)
             row = _existing(session, document_id)
+            put_aside(session, document_id)
             session.execute(delete(ChunkRow).where(ChunkRow.document_id == document_id))
             session.execute(delete(DocumentTextRow).where(DocumentTextRow.document_id == document_id))
             session.add(
@@ -77,6 +76,7 @@ class ChunkStore:
                     text=document.text,
                     pages=[list(astuple(page)) for page in document.pages],
                     headings=[[heading.level, heading.title, heading.start] for heading in document.headings],
+                    tables=[list(astuple(table)) for table in document.tables],
                 )
             )
             rows = [
@@ -87,6 +87,9 @@ class ChunkStore:
                     "end": c.end,
                     "page": c.page,
                     "heading": c.heading,
+                    "context": c.context,
+                    "section_start": c.section_start if c.section_end else c.start,
+                    "section_end": c.section_end or c.end,
                     "text": c.text,
                 }
                 for c in chunks
@@ -95,18 +98,21 @@ class ChunkStore:
                 session.execute(insert(ChunkRow), rows)
             row.title, row.media_type = document.title[:400], document.media_type
             row.status, row.error, row.receipt = DocumentStatus.searchable.value, "", receipt
+            keep_metadata(row, document)
+            session.flush()
+            then(session)
             raise_generation(session)
 
     def unembedded(self, document_id: str, embedder: str) -> list[tuple[int, str]]:
-        """Ids and texts (under their heading) of the chunks that have no vector of this embedder yet."""
+        """Ids and texts (as `embedded_text` makes them) of the chunks that have no vector of this embedder yet."""
         query = (
-            select(ChunkRow.id, ChunkRow.heading, ChunkRow.text)
+            select(ChunkRow.id, ChunkRow.heading, ChunkRow.context, ChunkRow.text)
             .outerjoin(VectorRow, (VectorRow.chunk_id == ChunkRow.id) & (VectorRow.embedder == embedder))
             .where(ChunkRow.document_id == document_id, VectorRow.chunk_id.is_(None))
             .order_by(ChunkRow.position)
         )
         with self.db.read() as session:
-            return [(id, f"{heading}\n{text}" if heading else text) for id, heading, text in session.execute(query)]
+            return [(id, embedded_text(*parts)) for id, *parts in session.execute(query)]
 
     def form(self, embedder: str) -> str:
         """How the stored vectors of an embedding model were computed; "" while there are none."""
@@ -134,7 +140,7 @@ class ChunkStore:
         """
         with self.db.write() as session:
             row = _existing(session, document_id)
-            _keep_form(session, embedder, form)
+            keep_form(session, embedder, form)
             expected = session.scalar(
                 select(func.count()).select_from(ChunkRow).where(ChunkRow.document_id == document_id)
             )
@@ -142,9 +148,7 @@ class ChunkStore:
             if expected != len(chunk_ids) or known != set(chunk_ids):
                 raise Conflict("The document changed while it was being embedded.")
             session.execute(
-                delete(VectorRow).where(
-                    VectorRow.chunk_id.in_(select(ChunkRow.id).where(ChunkRow.document_id == document_id))
-                )
+                delete(VectorRow).where(VectorRow.chunk_id.in_(chunks_of(document_id)), VectorRow.embedder == embedder)
             )
             data = np.ascontiguousarray(vectors, dtype="<f4")
             rows = [
@@ -160,26 +164,6 @@ class ChunkStore:
         with self.db.read() as session:
             return current_generation(session)
 
-    def changes(self, embedder: str, known: NDArray[np.int64]) -> VectorChanges:
-        """What an index over the chunk ids `known` lacks and holds too much, seen in one snapshot."""
-        with self.db.read() as session:
-            generation = current_generation(session)
-            stored = np.fromiter(
-                session.scalars(select(VectorRow.chunk_id).where(VectorRow.embedder == embedder)), dtype=np.int64
-            )
-            added = np.setdiff1d(stored, known)
-            blocks = [
-                session.execute(
-                    select(VectorRow.chunk_id, VectorRow.data)
-                    .where(VectorRow.chunk_id.in_([int(id) for id in part]))
-                    .order_by(VectorRow.chunk_id)
-                ).all()
-                for part in np.array_split(added, len(added) // 5000 + 1)
-            ]
-        data = b"".join(data for block in blocks for _, data in block)
-        vectors = np.frombuffer(data, dtype="<f4").reshape(len(added), -1) if len(added) else EMPTY
-        return VectorChanges(generation, added, vectors, np.setdiff1d(known, stored))
-
     def chunk_ids(self, scope: Scope) -> NDArray[np.int64]:
         """The ids of all chunks that the scope may see."""
         query = select(ChunkRow.id).join(DocumentRow, DocumentRow.id == ChunkRow.document_id).where(*visible(scope))
@@ -188,9 +172,13 @@ class ChunkStore:
 
     def load(self, chunk_ids: Sequence[int], scope: Scope) -> dict[int, StoredChunk]:
         """The chunks among these that the scope may see: a stale index never shows a deleted or foreign one."""
+        section = func.substr(
+            DocumentTextRow.text, ChunkRow.section_start + 1, ChunkRow.section_end - ChunkRow.section_start
+        )
         query = (
-            select(ChunkRow, DocumentRow.title, DocumentRow.name)
+            select(ChunkRow, DocumentRow.title, DocumentRow.name, section)
             .join(DocumentRow, DocumentRow.id == ChunkRow.document_id)
+            .outerjoin(DocumentTextRow, DocumentTextRow.document_id == ChunkRow.document_id)
             .where(ChunkRow.id.in_(chunk_ids), *visible(scope))
         )
         with self.db.read() as session:
@@ -204,9 +192,17 @@ class ChunkStore:
                     row.end,
                     row.page,
                     row.heading,
+                    row.context,
+                    around or "",
+                    row.section_start,
                 )
-                for row, title, name in session.execute(query)
+                for row, title, name, around in session.execute(query)
             }
+
+
+def embedded_text(heading: str, context: str, text: str) -> str:
+    """What an embedder gets of a chunk: the headings above it, what it cannot be understood without, its text."""
+    return "\n".join(part for part in (heading, context, text) if part)
 
 
 def visible(scope: Scope) -> list[ColumnElement[bool]]:
@@ -239,7 +235,8 @@ def _existing(session: Session, document_id: str) -> DocumentRow:
     return row
 
 
-def _keep_form(session: Session, embedder: str, form: str) -> None:
+def keep_form(session: Session, embedder: str, form: str) -> None:
+    """Remember how the first vectors of an embedder are computed; raise Conflict for others. "" says nothing."""
     if not form:
         return
     name = FORM.format(embedder=embedder)

@@ -125,7 +125,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--embedder", required=True, help="id of the embedding model")
     parser.add_argument("--embedder-form", default="", help="how to compute it, e.g. torch-float32; empty: the fastest")
     parser.add_argument("--context", type=int, default=0, help="tokens that all running requests share; 0: by memory")
-    parser.add_argument("--slots", type=int, default=4, help="requests worked on at the same time")
+    parser.add_argument("--slots", type=int, default=8, help="requests worked on at the same time")
     parser.add_argument("--queue-limit", type=int, default=64, help="requests that may wait")
     parser.add_argument("--threads", type=int, default=0, help="0: measured")
     parser.add_argument("--gpu-layers", type=int, default=0, help="layers to put on a GPU; -1: all")

@@ -36,7 +36,7 @@ class ChatProcess:
         self.loaded = 0.0  # share of the file
         self.ready = False
         self._hear, self._lost = hear, lost
-        self._closing, self._crowd = False, 0
+        self._closing, self._crowd = False, (0, False)
         self._child = Child(MODULE, hear=self._listen, ended=self._ended)
 
     @property
@@ -83,11 +83,11 @@ class ChatProcess:
         """Work on a prepared request, of which these tokens were written before."""
         self._child.tell("begin", id=number, written=list(written))
 
-    def tell_crowd(self, waiting: int) -> None:
-        """So many requests wait for a slot: the more, the more it reads in a step."""
-        if waiting != self._crowd:
-            self._crowd = waiting
-            self._child.tell("crowd", waiting=waiting)
+    def tell_crowd(self, waiting: int, *, documents: bool) -> None:
+        """So many requests wait for a slot: the more, the more it reads in a step, but not when documents wait too."""
+        if (waiting, documents) != self._crowd:
+            self._crowd = waiting, documents
+            self._child.tell("crowd", waiting=waiting, documents=documents)
 
     def drop(self, number: int) -> None:
         """A request is not wanted any more."""

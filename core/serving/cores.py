@@ -14,7 +14,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-PATIENCE = 0.3  # seconds; how long documents wait for their turn while answers are being written
+PATIENCE = 0.3  # seconds that documents wait for their first turn while answers are being written
+SHARE = (
+    2.2  # times the seconds of their turn are the engine's before the next one: a first token takes 1.5 times as long
+)
 
 
 class Pausable(Protocol):
@@ -22,6 +25,8 @@ class Pausable(Protocol):
 
     def pause(self) -> None: ...
     def resume(self) -> None: ...
+    def share(self, documents: bool) -> None:
+        """From now on documents want their turns, which come between steps; or no more."""
 
 
 class Cores:
@@ -31,6 +36,7 @@ class Cores:
         self._changed = threading.Condition()
         self._engines: list[Pausable] = []
         self._working: set[int] = set()
+        self._documents = False
 
     @property
     def engine_works(self) -> bool:
@@ -39,6 +45,14 @@ class Cores:
     def rule(self, engine: Pausable) -> None:
         """From now on this engine gives way to documents."""
         self._engines.append(engine)
+        engine.share(self._documents)
+
+    def documents(self, wait: bool) -> None:
+        """Whether there are documents that wait for turns."""
+        if wait != self._documents:
+            self._documents = wait
+            for engine in self._engines:
+                engine.share(wait)
 
     def engine_begins(self, engine: Pausable) -> None:
         """The engine has something to do."""

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import GroundworkError, ModelBusy, ModelCrashed, ModelError, ModelUnavailable
-from core.serving.cores import PATIENCE, Cores
+from core.serving.cores import PATIENCE, SHARE, Cores
 from core.serving.vectors_process import Encoded, VectorsProcess
 
 log = logging.getLogger(__name__)
@@ -26,6 +26,7 @@ BATCH_TEXTS = 16
 BATCH_CHARACTERS = 3_000
 ALIKE = 0.7  # a text of another caller joins a batch if it is at least that long, compared with the longest
 REMEMBERED = 20_000  # vectors, by the hash of their text: 30 MB
+LULL = 1.0  # seconds without documents after which no more are expected
 LIVES = 2  # times that a batch may be begun: one that kills the process twice is given up
 
 T = TypeVar("T")
@@ -87,7 +88,7 @@ class Embedder:
         self._rankings: deque[_Ranking] = deque()
         self._documents: deque[_Job] = deque()
         self._known: OrderedDict[bytes, Known] = OrderedDict()
-        self._due = 0.0  # when the waiting batch of documents wants its turn; 0 without one
+        self._due = 0.0  # when the next batch of documents wants its turn
         self._closing = False
         self._changed = threading.Condition()
         threading.Thread(target=self._run, name="embedder", daemon=True).start()
@@ -154,19 +155,25 @@ class Embedder:
     def _wait(self) -> bool:
         """Until there is something to do; False when the embedder is closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closing or self.busy)
+            while not self._changed.wait_for(lambda: self._closing or self.busy, LULL):
+                self._cores.documents(False)
             return not self._closing
 
     def _embed_documents(self) -> None:
         """One batch of documents, when it is their turn; what somebody waits for goes first."""
         with self._changed:
             self._documents.rotate(-1)  # their callers lead a batch in turns
-        self._due = self._due or time.monotonic() + PATIENCE
+        self._cores.documents(True)
+        now = time.monotonic()
+        if self._due < now - LULL:
+            self._due = now + PATIENCE
         interrupted = lambda: self._closing or bool(self._questions or self._rankings)  # noqa: E731
         with self._cores.ingest(self._due, interrupted) as granted:
             if granted:
+                begin = time.monotonic()
                 self._embed(self._documents, threads=self._threads)
-                self._due = 0.0
+                end = time.monotonic()
+                self._due = end + SHARE * (end - begin)
 
     def _rank(self, ranking: _Ranking, *, threads: int) -> None:
         with self._changed:

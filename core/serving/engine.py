@@ -6,13 +6,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from core.errors import Cancelled, GroundworkError, ModelBusy, ModelCrashed, ModelUnavailable, from_code
 from core.serving.admission import fits, waits
 from core.serving.chat_process import ChatProcess, Item
 from core.serving.cores import Cores
-from core.serving.generation import Finish, Generation, Listener, Token
+from core.serving.generation import Counts, Finish, Generation, Listener, Token
 from core.serving.waiting import Line
 from core.types import ChatMessage, GenerationOptions
 
@@ -32,15 +31,6 @@ def unheard(_generation: Generation, _end: Finish | GroundworkError) -> None:
     """For who keeps no statistics."""
 
 
-@dataclass(slots=True)
-class Counts:
-    """Tokens since the start: of prompts, read and known from before, and of answers."""
-
-    read: int = 0
-    known: int = 0
-    written: int = 0
-
-
 class Engine:
     """Takes requests from any thread and tells their listeners how it goes. Without a model until `use`."""
 
@@ -48,16 +38,16 @@ class Engine:
         """`ended` hears how every request ended, for the statistics."""
         self._queue_limit, self._ended = queue_limit, ended
         self._cores = cores or Cores()
-        self._cores.rule(self)
         self._line: Line[Generation] = Line()
         self._running: dict[int, Generation] = {}
         self._process: ChatProcess | None = None
         self._next: ChatProcess | None = None
-        self._closing = self._stirred = self._retiring = False
+        self._closing = self._stirred = self._retiring = self._documents = False
         self._heard = time.monotonic()
         self._answer_tokens = _USUAL
         self.counts = Counts()
         self._changed = threading.Condition()  # guards all that is above and not constant
+        self._cores.rule(self)
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
 
@@ -153,6 +143,12 @@ class Engine:
         if (process := self._process) and process.alive:
             process.resume()
 
+    def share(self, documents: bool) -> None:
+        """Let steps be short, because documents want their turns between them; or no more."""
+        with self._changed:
+            self._documents = documents
+            self._stir()
+
     def close(self) -> None:
         """End the thread, every request and the processes; returns when that is done."""
         with self._changed:
@@ -244,7 +240,7 @@ class Engine:
             process.begin(generation.number, generation.written_before())
             self._announce()
         if process and process.alive:
-            process.tell_crowd(len(self._line))
+            process.tell_crowd(len(self._line), documents=self._documents)
         if not self._running:
             self._cores.engine_rests(self)
         return None

@@ -93,6 +93,15 @@ News = Position | Restarted | Progress | Text | Finish | Failure
 Listener = Callable[[News], None]
 
 
+@dataclass(slots=True)
+class Counts:
+    """Tokens since the start: of prompts, read and known from before, and of answers."""
+
+    read: int = 0
+    known: int = 0
+    written: int = 0
+
+
 @dataclass(slots=True, eq=False)
 class Generation:
     """A request. `listener` hears all news until Finish or Failure, from any thread; it must return at once.

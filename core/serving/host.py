@@ -25,6 +25,7 @@ from core.serving.loading import ChatLoader
 from core.serving.machine import memory_of, physical_cores
 from core.serving.metrics import Metrics, State
 from core.serving.options import LoadOptions
+from core.serving.second_embedder import SecondEmbedder
 from core.serving.tunings import Tuner, Tunings
 from core.serving.vectors_process import VectorsProcess
 from core.serving.workshop import Workshop
@@ -75,6 +76,7 @@ class ModelHost:
         self._cores, self._work = Cores(), cache
         self.engine = Engine(queue_limit=queue_limit, cores=self._cores, ended=self._count)
         self._embedder: Embedder | None = None
+        self.second = SecondEmbedder(lambda model_id: self._made_embedder(model_id, ""))
         self._form = form
         self.reranker = ""
         self.chat, self.embedding = ModelStatus("", "loading"), ModelStatus("", "loading")
@@ -111,8 +113,11 @@ class ModelHost:
             self.chat = ModelStatus(model_id, "loading")
         self._jobs.put((self._load_chat, model_id))
 
-    def embedder(self) -> Embedder:
-        """The embedder. Raises ModelUnavailable until it is loaded."""
+    def embedder(self, model_id: str = "") -> Embedder:
+        """The embedder, or a second one. Raises ModelUnavailable until it is loaded, NotFound, ModelMissing."""
+        if model_id and model_id != self.embedding.id:
+            self._loader.path(self._loader.find(model_id, "embedding"))
+            return self.second.find(model_id)
         if self._embedder is None:
             raise ModelUnavailable(self.embedding.error or "The embedding model is still loading. Try again soon.")
         return self._embedder
@@ -175,6 +180,7 @@ class ModelHost:
             loading.close()
         self.guests.close()
         self.engine.close()
+        self.second.close()
         if self._embedder:
             self._embedder.close()
 
@@ -251,24 +257,23 @@ class ModelHost:
         self.chat = replace(self.chat, error=sentence)
 
     def _load_embedder(self, model_id: str) -> None:
+        self._embedder = self._made_embedder(model_id, self._form)
+        self._form = self._embedder.form
+        self.embedding = ModelStatus(model_id, "ok", form=self._form)
+
+    def _made_embedder(self, model_id: str, form: str) -> Embedder:
         model = self._loader.find(model_id, "embedding")
         folder, work = self._loader.path(model), self._work
 
         def started() -> VectorsProcess:
-            process = VectorsProcess(model.id, folder, work=work, form=self._form, phase=self._tell_phase)
+            process = VectorsProcess(model.id, folder, work=work, form=form, phase=self._tell_phase)
             if reranker := self._loader.reranker():
                 process.load_reranker(reranker.id, self._loader.path(reranker))
             self.reranker = reranker.id if reranker else ""
             return process
 
-        self._embedder = Embedder(
-            started,
-            threads=self._options.threads or physical_cores(),
-            cores=self._cores,
-            queue_limit=self._queue_limit,
-        )
-        self._form = self._embedder.form
-        self.embedding = ModelStatus(model.id, "ok", form=self._form)
+        threads = self._options.threads or physical_cores()
+        return Embedder(started, threads=threads, cores=self._cores, queue_limit=self._queue_limit)
 
     def _tell_phase(self, phase: str) -> None:
         self.embedding = replace(self.embedding, phase=phase)

@@ -60,6 +60,7 @@ async def healthz(request: Request) -> dict[str, Any]:
         "status": host.status,
         "chat": asdict(host.chat_status()),
         "embedder": asdict(host.embedding),
+        "second_embedder": {"id": host.second.id, "status": "ok" if host.second.id else "", "form": host.second.form},
         "queue": {"waiting": host.engine.waiting, "running": host.engine.running},
         "pid": os.getpid(),
     }
@@ -91,8 +92,7 @@ async def models(request: Request) -> dict[str, Any]:
 
 async def embed(request: Request) -> JSONResponse:
     body = await read_body(request, EmbeddingsBody)
-    embedder = host_of(request).embedder()
-    require_model(body.model, embedder.id)
+    embedder = host_of(request).embedder(body.model)
     job = embedder.submit(body.texts, question=body.priority == "query")
     found = await unless_gone(request, asyncio.wrap_future(job))
     return JSONResponse(embeddings(embedder.id, found, encoding=body.encoding_format))

@@ -20,7 +20,7 @@ class LoadOptions:
     """
 
     context_tokens: int = 0
-    slots: int = 4
+    slots: int = 8
     threads: int = 0
     gpu_layers: int = 0
     cache_type_k: str = "f16"

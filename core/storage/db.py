@@ -24,6 +24,7 @@ PRAGMAS = (
     "foreign_keys=ON",
     "trusted_schema=OFF",
     "cell_size_check=ON",
+    "secure_delete=ON",  # what is deleted is overwritten, not only forgotten
 )
 
 
@@ -53,6 +54,15 @@ class Database:
         """A session that holds the write lock from its first statement. Raises StorageError."""
         with translated(self.path), Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
+
+    def checkpoint(self) -> None:
+        """Bring the file up to date and empty its log; left for the next time when somebody reads just now."""
+        with translated(self.path):
+            connection = self.engine.raw_connection()
+            try:
+                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            finally:
+                connection.close()
 
     def close(self) -> None:
         self.engine.dispose()

@@ -44,7 +44,8 @@ class Document:
     """One source after loading. Every offset anywhere counts characters of `text`, which never changes.
 
     `metadata` has author, created and modified (ISO 8601) and source where the file tells them; `language` is a code
-    of ISO 639-1, "" where it cannot be told.
+    of ISO 639-1, "" where it cannot be told. `pictures` are the numbers of pages that are pictures, or whose text is no
+    good: text recognition has yet to read them.
     """
 
     title: str
@@ -57,6 +58,7 @@ class Document:
     warnings: tuple[str, ...] = ()
     parser: str = ""
     language: str = ""
+    pictures: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,7 @@ class JobStatus(StrEnum):
 
     queued = "queued"
     running = "running"
+    paused = "paused"  # by a person, until it is resumed
     done = "done"
     failed = "failed"
     cancelled = "cancelled"

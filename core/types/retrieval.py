@@ -16,7 +16,11 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A chunk found for a question; `rank` starts at 1, scores are None where that search did not find it."""
+    """A chunk found for a question; `rank` starts at 1, scores are None where that search did not find it.
+
+    `context` is what the text cannot be understood without, such as the header of its table. `section` is the text
+    around the chunk, from the offset `section_start` on; both are empty where only the place was kept.
+    """
 
     chunk_id: int
     document_id: str
@@ -30,6 +34,9 @@ class Passage:
     score: float
     dense_score: float | None = None
     keyword_score: float | None = None
+    context: str = ""
+    section: str = ""
+    section_start: int = 0
 
 
 @dataclass(frozen=True, slots=True)

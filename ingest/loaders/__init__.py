@@ -20,6 +20,7 @@ from ingest.loaders.notebook import NotebookLoader
 from ingest.loaders.opendocument import OpenDocumentLoader
 from ingest.loaders.outlook import OutlookLoader
 from ingest.loaders.pdf import PdfLoader
+from ingest.loaders.pictures import PictureLoader
 from ingest.loaders.rtf import RtfLoader
 from ingest.loaders.sheets import SheetsLoader
 from ingest.loaders.slides import SlidesLoader
@@ -78,6 +79,10 @@ LOADERS: Mapping[str, Loader] = {
     textkinds.SRT: SubtitleLoader(textkinds.SRT),
     textkinds.VTT: SubtitleLoader(textkinds.VTT),
     textkinds.CORPUS: CorpusLoader(),
+    **{
+        kind: PictureLoader(kind)
+        for kind in (detect.PNG, detect.JPEG, detect.TIFF, detect.WEBP, detect.BMP, detect.GIF)
+    },
 }
 
 

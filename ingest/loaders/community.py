@@ -8,6 +8,7 @@ loader is given one sentence at a time, because it joins all that it gets, and n
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +68,9 @@ def _words(lines: list[str]) -> Iterator[str]:
 
 
 def _joined(words: list[str]) -> str:
-    from langchain_community.document_loaders.conllu import CoNLLULoader
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # that it is not developed any more is known
+        from langchain_community.document_loaders.conllu import CoNLLULoader
 
     with as_path("\n".join(words).replace('"', _QUOTE).encode()) as copy:
         sentence = CoNLLULoader(str(copy)).load()[0].page_content

@@ -1,4 +1,4 @@
-"""Bytes to text: byte order mark, then UTF-8, then the guess of charset-normalizer."""
+"""Bytes to text: byte order mark, then wide encodings, then UTF-8, then a guess."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 from ingest.loaders.clean import REPLACEMENT
+from ingest.loaders.encodings import older_encoding, wide_encoding
 
 SAMPLE = 64 << 10
 _MARKS = (  # the longer ones first: the mark of UTF-32-LE begins like that of UTF-16-LE
@@ -17,6 +18,7 @@ _MARKS = (  # the longer ones first: the mark of UTF-32-LE begins like that of U
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _STATED = ("utf-8", "utf-16", "iso8859", "iso2022_jp", "cp", "koi8", "shift_jis", "euc_", "gb", "big5", "mac-")
+_JAPANESE_MAIL = re.compile(rb"\x1b\$[@B]")  # the escape with which ISO-2022-JP begins to write Japanese
 _CONTROLS = bytes(set(range(32)) - set(b"\b\t\n\v\f\r\x1b"))
 
 
@@ -48,41 +50,27 @@ def decode(data: bytes, *, stated: str = "") -> Decoded:
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return Decoded(data[len(mark) :].decode(encoding, "replace"), encoding)
-    if wide := _wide_encoding(data):
+    if wide := wide_encoding(data):
         return Decoded(data.decode(wide, "replace"), wide)
     try:
+        if _JAPANESE_MAIL.search(data[:SAMPLE]):
+            return Decoded(data.decode("iso2022_jp"), "iso2022_jp")
         return Decoded(data.decode("utf-8"), "utf-8")
     except UnicodeDecodeError:
         if _mostly_utf8(data):
             return Decoded(data.decode("utf-8", "replace"), "utf-8")
     if known := _known(stated):
         return Decoded(data.decode(known, "replace"), known)
-    guess = _guessed(data)
+    guess = older_encoding(data)
     return Decoded(data.decode(guess, "replace"), guess, guessed=True)
 
 
 def looks_like_text(head: bytes) -> bool:
     """Whether bytes can be text in any encoding: hardly a control character, once wide encodings are allowed for."""
-    if any(head.startswith(mark) for mark, _ in _MARKS) or _wide_encoding(head):
+    if any(head.startswith(mark) for mark, _ in _MARKS) or wide_encoding(head):
         return True
     controls = len(head) - len(head.translate(None, _CONTROLS))
     return controls <= len(head) // 20
-
-
-def _wide_encoding(data: bytes) -> str | None:
-    """UTF-16 without a mark: in most scripts' texts one of two bytes is nearly always zero or the same."""
-    sample = data[: SAMPLE // 2 * 2]
-    if len(sample) < 8:
-        return None
-    even, odd = sample[0::2].count(0), sample[1::2].count(0)
-    half = len(sample) // 2
-    little, big = odd > half * 0.4 and even < half * 0.05, even > half * 0.4 and odd < half * 0.05
-    if not (little or big):
-        return None
-    encoding = "utf-16-le" if little else "utf-16-be"
-    text = sample.decode(encoding, errors="replace")
-    readable = sum(c.isprintable() or c.isspace() for c in text)
-    return encoding if readable > len(text) * 0.95 else None
 
 
 def _mostly_utf8(data: bytes) -> bool:
@@ -102,13 +90,3 @@ def _known(encoding: str) -> str | None:
     if name in ("ascii", "iso8859-1"):
         return "cp1252"  # as browsers do: nearly every page that says Latin-1 means it
     return name if name.startswith(_STATED) else None
-
-
-def _guessed(data: bytes) -> str:
-    from charset_normalizer import from_bytes
-
-    lines = data[:SAMPLE].rsplit(b"\n", 1)[0]  # a sample that ends within a letter would speak against its encoding
-    best = from_bytes(lines or data[:SAMPLE]).best()
-    if best is None or "cp1252" in best.could_be_from_charset:
-        return "cp1252"  # several fit equally well: take the most common
-    return best.encoding

@@ -24,28 +24,33 @@ ODS = "application/vnd.oasis.opendocument.spreadsheet"
 RTF = "application/rtf"
 EPUB = "application/epub+zip"
 ZIP = "application/zip"
+PNG, JPEG, TIFF, WEBP = "image/png", "image/jpeg", "image/tiff", "image/webp"
+BMP, GIF = "image/bmp", "image/gif"
 
 HEAD = 64 << 10
 TAKEN = (
     "Groundwork reads PDF, Word, PowerPoint, Excel and OpenDocument files, RTF, EPUB, HTML, Markdown, plain text, "
-    "tables, mails, notebooks, subtitles, source code, and ZIP archives of these."
+    "tables, mails, notebooks, subtitles, source code, pictures of text, and ZIP archives of these."
 )
 
-_PICTURE = "a picture, and reading text from pictures is not available yet"
+_PICTURE = "a picture of a kind that cannot be read: save it as PNG"
 _MEDIA = "a sound or video file"
 _ARCHIVE = "a compressed archive: unpack it and upload the files"
 _PROGRAM = "a program"
 _MAGIC: tuple[tuple[bytes, str], ...] = (
-    (b"\x89PNG", _PICTURE), (b"\xff\xd8\xff", _PICTURE), (b"GIF8", _PICTURE),
-    (b"II*\0", _PICTURE), (b"MM\0*", _PICTURE), (b"BM", _PICTURE), (b"\0\0\1\0", _PICTURE), (b"8BPS", _PICTURE),
+    (b"\0\0\1\0", _PICTURE), (b"8BPS", _PICTURE),
     (b"ID3", _MEDIA), (b"\xff\xfb", _MEDIA), (b"OggS", _MEDIA), (b"fLaC", _MEDIA), (b"\x1aE\xdf\xa3", _MEDIA),
     (b"\x1f\x8b", _ARCHIVE), (b"BZh", _ARCHIVE), (b"\xfd7zXZ\0", _ARCHIVE), (b"7z\xbc\xaf'\x1c", _ARCHIVE),
     (b"Rar!\x1a\x07", _ARCHIVE), (b"(\xb5/\xfd", _ARCHIVE),
     (b"\x7fELF", _PROGRAM), (b"MZ", _PROGRAM), (b"\xcf\xfa\xed\xfe", _PROGRAM), (b"\xca\xfe\xba\xbe", _PROGRAM),
     (b"SQLite format 3\0", "a database"), (b"GGUF", "a model file"),
 )  # fmt: skip
+_PICTURES = (
+    (b"\x89PNG\r\n\x1a\n", PNG), (b"\xff\xd8\xff", JPEG), (b"II*\0", TIFF), (b"MM\0*", TIFF), (b"GIF8", GIF),
+    (b"BM", BMP),
+)  # fmt: skip
 _FTYP = {b"heic": _PICTURE, b"heix": _PICTURE, b"mif1": _PICTURE, b"avif": _PICTURE}
-_RIFF = {b"WEBP": _PICTURE, b"WAVE": _MEDIA, b"AVI ": _MEDIA}
+_RIFF = {b"WAVE": _MEDIA, b"AVI ": _MEDIA}
 # Names of streams in the directory of an OLE container, in the order in which they decide.
 _OLE = (
     ("EncryptedPackage", "a password-protected Office file: remove the password and upload it again"),
@@ -83,6 +88,8 @@ def media_type(path: Path, name: str) -> str:
         if is_message(path):
             return MSG
         _refuse(name, _ole_kind(path))
+    if picture := _picture_type(head):
+        return picture
     if kind := _binary_kind(head):
         _refuse(name, kind)
     if not looks_like_text(head):
@@ -145,6 +152,16 @@ def _ole_kind(path: Path) -> str:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         found = (kind for stream, kind in _OLE if content.find(stream.encode("utf-16-le")) >= 0)
         return next(found, _OLE_OTHER)
+
+
+def _picture_type(head: bytes) -> str | None:
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return WEBP
+    for magic, kind in _PICTURES:
+        # "BM" is also the beginning of words; in a picture its size and four zeros follow.
+        if head.startswith(magic) and (kind != BMP or head[6:10] == bytes(4)):
+            return kind
+    return None
 
 
 def _binary_kind(head: bytes) -> str | None:

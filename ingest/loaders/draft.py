@@ -135,12 +135,13 @@ class Draft:
         title: str = "",
         metadata: Mapping[str, str] | None = None,
         warnings: Sequence[str] = (),
+        pictures: Sequence[int] = (),
     ) -> Document:
-        """The finished document. Raises NoText when nothing but blanks came in."""
+        """The finished document. Raises NoText when nothing but blanks came in, and no picture that may hold text."""
         if self._paged:
             self._end_page()
         text = "".join(self._parts)
-        if not text.strip():
+        if not text.strip() and not pictures:
             raise NoText(f"{self.name} holds no text, so there is nothing to search. Choose a file with text in it.")
         kept = {key: one_line(value)[:LONGEST_TITLE] for key, value in (metadata or {}).items()}
         return Document(
@@ -152,6 +153,7 @@ class Draft:
             tables=tuple(self.tables),
             metadata={key: value for key, value in kept.items() if value},
             warnings=tuple(warnings),
+            pictures=tuple(pictures),
         )
 
 

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PosixPath
 from typing import Self
 
@@ -29,8 +29,8 @@ LONGEST_NAME = 120
 class _Allowance:
     """What may still be read inside of this upload, and how deep we are in it."""
 
-    files: int = MOST_FILES
-    bytes: int = MOST_BYTES
+    files: int = field(default_factory=lambda: MOST_FILES)
+    bytes: int = field(default_factory=lambda: MOST_BYTES)
     depth: int = 0
 
 

@@ -96,15 +96,15 @@ class _Writer:
         self._flush()
 
     def _top(self, value: Mapping[str, Any]) -> None:
-        """The keys of the outermost object are headings where something stands below them."""
+        """The outermost keys are headings where something stands below them, after those that have plain values."""
+        sections = {key: inner for key, inner in value.items() if _is_section(inner)}
         for key, inner in value.items():
-            if isinstance(inner, dict | list) and inner and not _short(inner):
-                self._flush()
-                self.draft.add(Block(key, level=1))
+            if key not in sections:
                 self._value(inner, key, 1)
-                self._flush()
-            else:
-                self._value(inner, key, 1)
+        for key, inner in sections.items():
+            self._flush()
+            self.draft.add(Block(key, level=1))
+            self._value(inner, key, 1)
 
     def _value(self, value: Any, path: str, depth: int) -> None:
         if depth > DEEPEST:
@@ -124,7 +124,7 @@ class _Writer:
             self._flush()
             if path and not self._is_heading(path):
                 self.draft.write(f"{clean(path)}:")
-            rows = [[flat(clean(_text(cell))) for cell in _cells(item, columns)] for item in items]
+            rows = ([flat(clean(_text(cell))) for cell in _cells(item, columns)] for item in items)
             write_table(self.draft, [flat(clean(column)) for column in columns], rows)
         else:
             for index, item in enumerate(items):
@@ -153,6 +153,10 @@ def _text(value: Any) -> str:
     if value is None:
         return ""
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _is_section(value: Any) -> bool:
+    return isinstance(value, dict | list) and bool(value) and not _short(value)
 
 
 def _short(value: Any) -> bool:

@@ -24,7 +24,7 @@ from ingest.loaders.web import HIDDEN, read_page
 
 SHOWN = ("From", "To", "Cc", "Date", "Subject")
 MOST_PARTS = 2_000
-MOST_MAILS = 20_000
+MOST_MAILS = 100_000
 LONGEST_HEADER = 2_000
 DEEPEST = 20
 _SEPARATOR = re.compile(rb"(?:\A|\n\r?\n)From [^\r\n]{1,200}\r?\n(?=[\w-]+:)")
@@ -234,7 +234,7 @@ def _decoded(raw: str) -> str:
 def _word(word: bytes | str, charset: str) -> str:
     if isinstance(word, str):
         return word
-    return decode(word, stated=charset).text if charset else word.decode("utf-8", "replace")
+    return decode(word, stated=charset).text if charset else word.decode("raw-unicode-escape", "replace")
 
 
 def iso_date(text: str) -> str:

@@ -23,6 +23,7 @@ _TEX_HEADING = re.compile(
 _TEX_LEVELS = {"part": 1, "chapter": 1, "section": 2, "subsection": 3, "subsubsection": 4, "paragraph": 5}
 _TEX_ABOUT = re.compile(r"^[^%\n]{0,80}?\\(title|author|date)\{", re.M)
 _TEX_MARKS = re.compile(r"\\(?:[A-Za-z]+\*?|.)[ \t]*|[{}$~]")
+_TEX_GROUP = re.compile(r"""\{(\\[`'^"~=.]\\?[A-Za-z])\}""")  # {\"o}: the braces are only there for TeX
 _TEX_ACCENT = re.compile(r"""(?<!\\)\\(?:([`'^"~=.])(?:\{\\?([A-Za-z])\}|\\?([A-Za-z]))|([uvHckr])\{\\?([A-Za-z])\})""")
 _TEX_LETTER = re.compile(
     r"\{\\(ss|ae|AE|oe|OE|aa|AA|o|O|l|L|i|j)\}|(?<!\\)\\(ss|ae|AE|oe|OE|aa|AA|o|O|l|L|i|j)(?:\{\}|[ \t]+|(?![A-Za-z]))"
@@ -156,7 +157,9 @@ def _with_letters(text: str) -> str:
     def accented(found: re.Match[str]) -> str:
         return (found[2] or found[3] or found[5]) + _COMBINING[found[1] or found[4]]
 
-    return _TEX_LETTER.sub(lambda found: _LETTERS[found[1] or found[2]], _TEX_ACCENT.sub(accented, text))
+    return _TEX_LETTER.sub(
+        lambda found: _LETTERS[found[1] or found[2]], _TEX_ACCENT.sub(accented, _TEX_GROUP.sub(r"\1", text))
+    )
 
 
 _STRUCTURES: dict[str, Structure] = {RST: _rst, LATEX: _latex, ORG: _org}

@@ -1,33 +1,35 @@
-"""PDF through PDFium: text page by page, outline, page labels, metadata.
+"""PDF through PDFium: text and tables page by page, forms, comments, outline, page labels, metadata.
 
-The text is PDFium's, in its reading order. A word that a line break hyphenates comes from PDFium as one word and stays
-so; page headers and footers stay as well: what a citation quotes is what stands on the page.
+The text is in PDFium's reading order. Page headers and footers stay: what a citation quotes is what stands on the page.
+Pages whose picture says more than their text are named in `Document.pictures`, for text recognition.
 """
 
 from __future__ import annotations
 
 import mmap
 import re
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.errors import BadUpload, NoText
-from core.types import Document, Heading, Page
+from core.errors import BadUpload
+from core.types import Document, Table
 from ingest.loaders.clean import clean, one_line
 from ingest.loaders.detect import PDF
-from ingest.loaders.draft import LONGEST_TITLE, Draft, listed
+from ingest.loaders.draft import Draft, listed
+from ingest.loaders.hyphens import Hyphens
+from ingest.loaders.pdf_extras import attachment_names, comments_and_values
+from ingest.loaders.pdf_outline import outline, with_headings
+from ingest.loaders.pdf_page import PageParts, Part, joins_words, read_page
+from ingest.loaders.pdf_tables import FoundTable
 
 if TYPE_CHECKING:
     from pypdfium2 import PdfDocument
 
 MOST_PAGES = 5_000
-MOST_HEADINGS = 5_000
 DEEPEST_ARRAY = 1_000
-# A heading of the outline may stand on the page behind its number: "Chapter 12. " or "A.3.1 ".
-LONGEST_NUMBER = 12
 _METADATA = {"Author": "author", "Subject": "subject", "Keywords": "keywords", "CreationDate": "created"}
 _NESTED = re.compile(rb"(?:\[\s{0,4}){%d}|(?:<<\s{0,4}){%d}" % (DEEPEST_ARRAY, DEEPEST_ARRAY))
 _OBJECT_STREAM = re.compile(rb"/ObjStm\b")
@@ -37,35 +39,36 @@ _DATE = re.compile(r"D:(\d{4})(\d\d)(\d\d)")
 
 @dataclass(frozen=True, slots=True)
 class PdfLoader:
-    """PDF files that hold text; scans are refused until text recognition is there."""
+    """PDF files; pages that are pictures are left to text recognition."""
 
-    version: int = 1
+    version: int = 2
     library: str | None = "pypdfium2"
 
     def load(self, path: Path, name: str) -> Document:
         _check_structure(path, name)
         draft = Draft(name)
         with _opened(path, name) as pdf:
-            unread = _add_pages(pdf, draft)
-            empty = [page.number for page in draft.pages if page.start == page.end and page.number not in unread]
-            if len(unread) == len(draft.pages):
+            read = _read_pages(pdf)
+            unread = [number for number, page in enumerate(read, 1) if page is None]
+            pictures = tuple(number for number, page in enumerate(read, 1) if page is not None and page.picture)
+            if len(unread) == len(read):
                 raise BadUpload(
                     f"{name} is damaged: no page can be read. Open it in its program and print it to a new PDF."
                 )
-            if len(unread) + len(empty) == len(draft.pages):
-                raise NoText(
-                    f"{name} holds pictures but no text: it looks scanned, and text recognition (OCR) is not available "
-                    "yet. Upload a version with text."
-                )
-            titles = _outline(pdf)
+            _add_pages(pdf, read, draft)
+            titles = outline(pdf)
             about = pdf.get_metadata_dict(skip_empty=True)
+            attached = attachment_names(pdf)
+        empty = [page.number for page in draft.pages if page.start == page.end]
         document = draft.document(
             PDF,
             title=about.get("Title", ""),
-            metadata={ours: _readable(about.get(theirs, "")) for theirs, ours in _METADATA.items()},
-            warnings=_warnings(unread, empty),
+            metadata={ours: _readable(about.get(theirs, "")) for theirs, ours in _METADATA.items()}
+            | {"attachments": ", ".join(attached)},
+            warnings=_warnings(unread, sorted(set(empty) - set(unread) - set(pictures)), attached),
+            pictures=pictures,
         )
-        return _with_headings(document, titles)
+        return with_headings(document, titles)
 
 
 def _check_structure(path: Path, name: str) -> None:
@@ -101,24 +104,63 @@ def _opened(path: Path, name: str) -> Iterator[PdfDocument]:
             raise BadUpload(f"{name} has no pages. Choose a PDF that has some.")
         if len(pdf) > MOST_PAGES:
             raise BadUpload(f"{name} has more than {MOST_PAGES:,} pages. Split it into smaller files.")
+        _open_forms(pdf)
         yield pdf
 
 
-def _add_pages(pdf: PdfDocument, draft: Draft) -> list[int]:
-    """Add every page to the draft and return the numbers of those that could not be read."""
+def _open_forms(pdf: PdfDocument) -> None:
     from pypdfium2 import PdfiumError
 
-    unread: list[int] = []
+    # A broken form does not cost the text of the pages.
+    with suppress(PdfiumError):
+        pdf.init_forms()
+
+
+def _read_pages(pdf: PdfDocument) -> list[PageParts | None]:
+    """Every page, None for those that cannot be read."""
+    from pypdfium2 import PdfiumError
+
+    repair = joins_words(pdf)
+    read: list[PageParts | None] = []
     for index in range(len(pdf)):
-        text = ""
         try:
             with closing(pdf.get_page(index)) as page, closing(page.get_textpage()) as content:
-                text = content.get_text_range()
+                found = read_page(page, content, repair=repair)
+                extras = comments_and_values(pdf, page)
         except PdfiumError:
-            unread.append(index + 1)
-        lines = clean(text).strip("\n").split("\n")
-        draft.add_page("\n".join(line.rstrip() for line in lines), number=index + 1, label=_label(pdf, index))
-    return unread
+            read.append(None)
+            continue
+        read.append(PageParts((*found.parts, extras), found.picture) if extras else found)
+    return read
+
+
+def _add_pages(pdf: PdfDocument, read: Sequence[PageParts | None], draft: Draft) -> None:
+    hyphens = Hyphens(part for page in read if page for part in page.parts if isinstance(part, str))
+    for index, page in enumerate(read):
+        text, tables = _composed(page.parts if page else (), hyphens)
+        start = draft.add_page(text, number=index + 1, label=_label(pdf, index)).start
+        draft.tables += [Table(start + table.start, start + table.end, table.header) for table in tables]
+
+
+def _composed(parts: Sequence[Part], hyphens: Hyphens) -> tuple[str, list[Table]]:
+    """Clean text of a page and its tables, whose offsets count from the start of the page."""
+    text, tables = "", list[Table]()
+    for part in parts:
+        if isinstance(part, FoundTable):
+            rows = [[one_line(hyphens.joined(cell)) for cell in row] for row in part.rows]
+            block = [f"| {' | '.join(row)} |" for row in rows]
+        else:
+            lines = clean(hyphens.joined(part)).strip("\n").split("\n")
+            block = [line.rstrip() for line in lines]
+        added = "\n".join(block)
+        if not added.strip():
+            continue
+        gap = "\n" if text else ""
+        if isinstance(part, FoundTable):
+            start = len(text) + len(gap)
+            tables.append(Table(start, start + len(added), "\n".join(block[: part.header_rows])))
+        text += gap + added
+    return text, tables
 
 
 def _label(pdf: PdfDocument, index: int) -> str:
@@ -129,14 +171,18 @@ def _label(pdf: PdfDocument, index: int) -> str:
     return "" if label == str(index + 1) else label
 
 
-def _warnings(unread: list[int], empty: list[int]) -> list[str]:
+def _warnings(unread: Sequence[int], empty: Sequence[int], attached: Sequence[str]) -> list[str]:
     warnings = []
     if unread:
         warnings.append(f"{'Page' if len(unread) == 1 else 'Pages'} {listed(unread)} could not be read.")
     if empty:
         one = len(empty) == 1
+        warnings.append(f"{'Page' if one else 'Pages'} {listed(empty)} {'is' if one else 'are'} empty.")
+    if attached:
+        one = len(attached) == 1
         warnings.append(
-            f"{'Page' if one else 'Pages'} {listed(empty)} {'has' if one else 'have'} no text (a picture or a scan?)."
+            f"{'A file is' if one else f'{len(attached)} files are'} attached and {'was' if one else 'were'} not read: "
+            f"{', '.join(attached[:5])}{' and more' if len(attached) > 5 else ''}."
         )
     return warnings
 
@@ -144,63 +190,3 @@ def _warnings(unread: list[int], empty: list[int]) -> list[str]:
 def _readable(value: str) -> str:
     date = _DATE.match(value)
     return "-".join(date.groups()) if date else value
-
-
-def _outline(pdf: PdfDocument) -> list[tuple[int, str, int]]:
-    """Level, title and page index of every entry of the outline that points to a page."""
-    found: list[tuple[int, str, int]] = []
-    for bookmark in pdf.get_toc(max_depth=6):
-        if len(found) == MOST_HEADINGS:
-            break
-        try:
-            title, target = one_line(bookmark.get_title())[:LONGEST_TITLE], bookmark.get_dest()
-        except UnicodeDecodeError:
-            continue
-        index = target.get_index() if target else None
-        if title and index is not None and 0 <= index < len(pdf):
-            found.append((bookmark.level + 1, title, index))
-    return found
-
-
-def _with_headings(document: Document, titles: list[tuple[int, str, int]]) -> Document:
-    """The document with the entries of its outline as headings, each at its line on its page."""
-    lines: dict[int, list[tuple[int, str]]] = {}
-    headings: list[Heading] = []
-    last: dict[int, int] = {}
-    for level, title, index in titles:
-        if index not in lines:
-            lines[index] = _squeezed_lines(document.text, document.pages[index])
-        start = _place(title, lines[index], after=last.get(index, 0))
-        last[index] = start if start is not None else last.get(index, document.pages[index].start)
-        headings.append(Heading(level, title, last[index]))
-    return replace(document, headings=tuple(sorted(headings, key=lambda heading: heading.start)))
-
-
-def _squeezed_lines(text: str, page: Page) -> list[tuple[int, str]]:
-    """Offset and bare letters of each line of a page, for comparing without blanks and punctuation."""
-    lines, start = [], page.start
-    for line in text[page.start : page.end].split("\n"):
-        lines.append((start, _squeezed(line)))
-        start += len(line) + 1
-    return lines
-
-
-def _squeezed(text: str) -> str:
-    return "".join(c for c in text.lower() if c.isalnum())
-
-
-def _place(title: str, lines: list[tuple[int, str]], *, after: int) -> int | None:
-    """The offset of the first line, not before `after`, from which on the title stands alone on one to three lines."""
-    wanted = _squeezed(title)
-    for position, (start, first) in enumerate(lines):
-        if start < after:
-            continue
-        joined = ""
-        for _, line in lines[position : position + 3]:
-            joined += line
-            number = len(joined) - len(wanted)
-            if number > LONGEST_NUMBER:
-                break
-            if joined.endswith(wanted) and number < len(first):
-                return start
-    return None

@@ -8,13 +8,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from core.types import Document, Table
 from ingest.loaders.clean import clean
 from ingest.loaders.decode import decode
-from ingest.loaders.draft import MOST_CHARACTERS, Draft
+from ingest.loaders.draft import Draft
 from ingest.loaders.textkinds import CSV
 
 DELIMITERS = "\t;|,"
@@ -47,38 +47,103 @@ class CsvLoader:
 def write_separated(draft: Draft, text: str) -> bool:
     """Write the table that a text holds; the answer is whether its quotation marks could be trusted."""
     text, delimiter = _delimiter(text)
-    rows, quoted = _rows(text, delimiter)
-    columns = Counter(sum(map(bool, row)) for row in rows[:SAMPLE_ROWS] if any(row)).most_common(1)
-    if not columns or max(map(len, rows)) < 2:
-        draft.write("\n".join(row[0] for row in rows if row and row[0]))
-        return quoted
+    for quoting in (True, False):
+        rows = _Rows(text, delimiter, quoting)
+        above, header, body = _parts(rows)
+        if header is None and rows.widest < 2:
+            lines = [" ".join(row) for row in body]
+            if rows.trusted:
+                draft.write("\n".join([*above, *filter(None, lines)]))
+                return quoting
+            continue
+        grid = _Grid(header, body)
+        if rows.trusted:
+            for line in above:
+                draft.write(line)
+            grid.write(draft)
+            return quoting
+    return False
+
+
+def write_table(draft: Draft, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write rows of cells that are clean and have no line ends below the names of their columns."""
+    _Grid(header, iter(rows)).write(draft)
+
+
+class _Rows:
+    """The rows of a text that are not empty, their cells in one line each; rows are too many to be kept."""
+
+    def __init__(self, text: str, delimiter: str, quoting: bool) -> None:
+        self.widest = 0
+        self.trusted = True  # until a quotation mark turns out to be never closed
+        self._text = text
+        self._delimiter = delimiter
+        self._quoting = quoting
+
+    def __iter__(self) -> Iterator[Row]:
+        csv.field_size_limit(max(len(self._text), 1))
+        row, count = Row(), 0
+        for row in _read(io.StringIO(self._text, newline=""), self._delimiter, quoting=self._quoting):
+            count += 1
+            self.widest = max(self.widest, len(row))
+            if any("\n" in cell and len(cell) > LONGEST_CELL for cell in row):
+                self.trusted = not self._quoting
+            if any(cells := [flat(cell) for cell in row]):
+                yield cells
+        if self._quoting and row:
+            swallowed = self._delimiter in row[-1] or "\n" in row[-1]
+            self.trusted = self.trusted and not (swallowed and self._text.count('"') % 2) and count > 0
+
+
+def _parts(rows: Iterable[Row]) -> tuple[list[str], Row | None, Iterator[Row]]:
+    """What stands above a table, the names of its columns if it has any, and its other rows."""
+    rest = iter(rows)
+    sample = list(islice(rest, SAMPLE_ROWS))
+    columns = Counter(sum(map(bool, row)) for row in sample).most_common(1)
     # A title or a note may stand above the table.
-    first = next((n for n, row in enumerate(rows) if sum(map(bool, row)) > 1), 0) if columns[0][0] > 1 else 0
-    for row in rows[:first]:
-        draft.write(" ".join(filter(None, row)))
-    rows = [row for row in rows[first:] if any(row)]
-    header = rows.pop(0) if _names_columns(rows) else None
-    write_table(draft, header, rows)
-    return quoted
+    several = bool(columns) and columns[0][0] > 1
+    first = next((n for n, row in enumerate(sample) if sum(map(bool, row)) > 1), 0) if several else 0
+    above = [" ".join(filter(None, row)) for row in sample[:first]]
+    body = sample[first:]
+    header = body.pop(0) if several and _names_columns(body) else None
+    return above, header, chain(body, rest)
 
 
-def write_table(draft: Draft, header: Sequence[str] | None, rows: Sequence[Sequence[str]]) -> None:
-    """Write rows of cells that are clean and have no line ends; `header` names the columns, if they have names."""
-    width = max((index + 1 for row in (header or (), *rows) for index in _last_filled(row)), default=0)
-    top = _line(header[:width]) if header else ""
-    lines = [_line(row[:width]) for row in rows]
-    size = sum(map(len, lines))
-    wide = len(top) > LONGEST_HEADER or size > LONGEST_ROW * max(1, len(lines))
-    if wide and size + len(top) * len(lines) < MOST_CHARACTERS // 2:
-        records = ["\n".join(_record(header or (), row[:width])) for row in rows]
-        filled = {index for row in rows for index, cell in enumerate(row) if cell}
-        if empty := [name for index, name in enumerate(header or ()) if name and index not in filled]:
-            records.append(f"Columns without values: {', '.join(empty)}")
-        draft.write("\n\n".join(record for record in records if record))
-        return
-    written = "\n".join([top, *lines] if top else lines)
-    start = draft.write(written)
-    draft.tables.append(Table(start, start + len(written), top))
+class _Grid:
+    """A table as lines: one for each row, or one for each value where a row would be too long to understand."""
+
+    def __init__(self, header: Sequence[str] | None, rows: Iterator[Sequence[str]]) -> None:
+        sample = list(islice(rows, SAMPLE_ROWS))
+        self._names = header or ()
+        self._width = max((_filled(row) for row in (self._names, *sample)), default=0)
+        top = _line(self._names[: self._width]) if header else ""
+        longest = sum(len(cell) for row in sample for cell in row)
+        self._wide = len(top) > LONGEST_HEADER or longest > LONGEST_ROW * max(1, len(sample))
+        self._top = "" if self._wide else top
+        self._used: set[int] = set()
+        self._lines = [self._written(row) for row in chain(sample, rows)]
+
+    def write(self, draft: Draft) -> None:
+        if self._wide:
+            empty = [name for index, name in enumerate(self._names) if name and index not in self._used]
+            last = [f"Columns without values: {', '.join(empty)}"] if empty else []
+            draft.write("\n\n".join(filter(None, [*self._lines, *last])))
+            return
+        if self._top:
+            self._lines.insert(0, self._top)
+        written = "\n".join(self._lines)
+        start = draft.write(written)
+        draft.tables.append(Table(start, start + len(written), self._top))
+
+    def _written(self, row: Sequence[str]) -> str:
+        if not self._wide:
+            return _line(row[: max(self._width, _filled(row))])
+        filled = [(index, cell) for index, cell in enumerate(row) if cell]
+        self._used.update(index for index, _ in filled)
+        return "\n".join(f"{self._name(index)}: {cell}" for index, cell in filled)
+
+    def _name(self, index: int) -> str:
+        return (self._names[index] if index < len(self._names) else "") or f"Column {index + 1}"
 
 
 def flat(cell: str) -> str:
@@ -101,23 +166,13 @@ def looks_separated(text: str) -> bool:
     return False
 
 
-def _last_filled(row: Sequence[str]) -> Iterator[int]:
-    """The place of the last cell that is not empty, if there is one."""
-    for index in range(len(row) - 1, -1, -1):
-        if row[index]:
-            yield index
-            return
+def _filled(row: Sequence[str]) -> int:
+    """The number of cells up to the last that is not empty."""
+    return next((index + 1 for index in range(len(row) - 1, -1, -1) if row[index]), 0)
 
 
 def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-def _record(header: Sequence[str], row: Sequence[str]) -> Iterator[str]:
-    for index, cell in enumerate(row):
-        if cell:
-            named = index < len(header) and header[index]
-            yield f"{header[index] if named else f'Column {index + 1}'}: {cell}"
 
 
 def _delimiter(text: str) -> tuple[str, str]:
@@ -138,20 +193,6 @@ def _delimiter(text: str) -> tuple[str, str]:
         if score > best_score:
             best, best_score = delimiter, score
     return text, best
-
-
-def _rows(text: str, delimiter: str) -> tuple[list[Row], bool]:
-    """All rows, their cells in one line each; read again without quotation marks where one is never closed."""
-    csv.field_size_limit(max(len(text), 1))
-    for quoting in (True, False):
-        rows, longest, row = [], 0, Row()
-        for row in _read(io.StringIO(text, newline=""), delimiter, quoting=quoting):
-            longest = max(longest, max((len(cell) for cell in row if "\n" in cell), default=0))
-            rows.append([flat(cell) for cell in row])
-        swallowed = bool(row) and (delimiter in row[-1] or "\n" in row[-1]) and text.count('"') % 2
-        if longest < LONGEST_CELL and not swallowed and (rows or not text.strip()):
-            return rows, quoting
-    return rows, False
 
 
 def _read(lines: Iterable[str], delimiter: str, *, quoting: bool) -> Iterator[Row]:

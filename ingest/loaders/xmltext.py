@@ -5,8 +5,10 @@ No tree is built, entities are not expanded, nothing is loaded from elsewhere. S
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html.entities import html5
 from pathlib import Path
 
 from core.errors import BadUpload, NoText
@@ -24,6 +26,12 @@ _SKIPPED = frozenset(("script", "style", "metadata"))
 _DRAWN = frozenset(("text", "title", "desc"))
 _FOR_PROGRAMS = frozenset(("schemalocation", "nonamespaceschemalocation", "style", "class", "space"))
 _BLOCKS = frozenset(("p", "para", "paragraph", "simpara", "description", "content", "abstract", "li", "item"))
+
+
+# Without its declarations no entity can grow or fetch anything. The common ones are put in, others stay as names.
+_DOCTYPE = re.compile(r"<!DOCTYPE[^>\[]*(?:\[.*?\]\s*)?>", re.S)
+_ENTITY = re.compile(r"&([A-Za-z][\w.-]{0,60});")
+_XML_ENTITIES = ("lt", "gt", "amp", "quot", "apos")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +53,7 @@ class XmlLoader:
         if reader.broken:
             warnings.append("It is no complete XML; what could be read of it was kept.")
         if "<!ENTITY" in decoded.text:
-            warnings.append("Abbreviations that the file defines for itself (entities) were not filled in.")
+            warnings.append("Abbreviations that the file defines for itself (entities) stand as their names.")
         return draft.document(
             self.media_type, title=reader.title, metadata={"encoding": decoded.encoding}, warnings=warnings
         )
@@ -59,6 +67,7 @@ def _read(text: str, name: str, *, drawing: bool) -> _XmlReader:
         encoding="utf-8", target=reader, resolve_entities=False, no_network=True, load_dtd=False, recover=True,
         huge_tree=True,
     )  # fmt: skip
+    text = _ENTITY.sub(_spelled, _DOCTYPE.sub("", text, count=1))
     try:
         etree.fromstring(text.encode("utf-8", "replace"), parser)
     except etree.XMLSyntaxError as error:
@@ -159,6 +168,13 @@ class _XmlReader:
         """Whether the line before belongs to the same parent, so that a record's fields stay together."""
         last, self._last = self._last, self._open[-1] if self._open else None
         return last is not None and last is self._last
+
+
+def _spelled(found: re.Match[str]) -> str:
+    """An entity as the letter that it means; one that only the file knows as text."""
+    if found[1] in _XML_ENTITIES:
+        return found[0]
+    return html5.get(f"{found[1]};") or f"&amp;{found[1]};"
 
 
 def _local(tag: str) -> str:

@@ -8,11 +8,11 @@ import streamlit as st
 
 from core.documents import Collection, DocumentInfo
 from core.errors import NotFound
+from core.jobs import Job
 from core.retrieval.store import FOUND
 from core.types import DocumentStatus, User
-from pages.ui import state
-from pages.ui.figures import count, duration, moment, size
-from pages.ui.frame import attempt, errors, say
+from pages.ui import document_progress, document_receipt, jobs, state
+from pages.ui.frame import attempt, errors
 from pages.ui.markdown import lines, plain
 
 HOMES, PAGE = "details-collections", "details-page"
@@ -39,14 +39,24 @@ def draw_open(collections: Sequence[Collection], user: User) -> None:
 
 def _details(document_id: str, collections: Sequence[Collection], user: User) -> None:
     with errors():
-        document = state.services().documents.get(document_id, owner_id=user.id)
+        services = state.services()
+        document = services.documents.get(document_id, owner_id=user.id)
         if document.error:
             st.error(plain(document.error), icon=":material/error:")
+        job = services.jobs.latest([document_id]).get(document_id)
+        if job is not None and job.active:
+            _progress(job, user)
         _actions(document, user)
-        _receipt(document)
+        document_receipt.draw(document)
         _homes(document, collections, user)
         if document.receipt:
             _text(document, user)
+
+
+def _progress(job: Job, user: User) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", key="document-work"):
+        st.progress(jobs.share(job), text=jobs.words(job))
+        document_progress.steer(job, user, "drawer-")
 
 
 def _actions(document: DocumentInfo, user: User) -> None:
@@ -75,19 +85,6 @@ def _actions(document: DocumentInfo, user: User) -> None:
                 "Retry", key="retry-document", icon=":material/refresh:", on_click=_retry, args=(document.id, user)
             )
         st.button("Delete", key="delete-document", icon=":material/delete:", on_click=_delete, args=(document.id,))
-
-
-def _receipt(document: DocumentInfo) -> None:
-    receipt = document.receipt
-    facts = {"File": plain(document.name), "Size": size(document.size), "Added": moment(document.created_at)}
-    for key, word in (("pages", "Pages"), ("characters", "Characters"), ("chunks", "Chunks"), ("tables", "Tables")):
-        if receipt.get(key):
-            facts[word] = f"{int(receipt[key]):,}"
-    if seconds := receipt.get("seconds"):
-        facts["Time"] = ", ".join(f"{plain(stage)} {duration(float(took))}" for stage, took in seconds.items())
-    st.table(facts, border="horizontal", width="content", alt="What was read from the document")
-    for warning in receipt.get("warnings", ()):
-        st.warning(plain(str(warning)), icon=":material/warning:")
 
 
 def _homes(document: DocumentInfo, collections: Sequence[Collection], user: User) -> None:
@@ -150,8 +147,10 @@ def _delete(document_id: str) -> None:
 
 @attempt
 def _delete_now(document_ids: tuple[str, ...], user: User) -> None:
-    gone = state.services().library.delete(document_ids, owner_id=user.id)
-    say(f"{count(gone, 'document')} deleted.")
+    services = state.services()
+    services.library.delete(document_ids, owner_id=user.id)
+    state.documents().gone = tuple(document_ids)
+    services.deletions.settle()  # so that the index file is searched now, and not at the next tidying
     _close_now()
 
 

@@ -8,15 +8,18 @@ from typing import Any
 import streamlit as st
 
 from core.documents import Collection, DocumentInfo
-from core.library import BUSY, DocumentFilter, DocumentPage
-from core.types import DocumentStatus, User
-from pages.ui import state
+from core.jobs import Job
+from core.library import BUSY, DocumentFilter, Facets
+from core.overview import Listed
+from core.types import DocumentStatus, JobStatus, User
+from pages.ui import document_kinds, document_receipt, jobs, state
 from pages.ui.figures import count, moment, size
 from pages.ui.frame import attempt, say
 from pages.ui.markdown import plain, spoken
 
 PAGE = 15
 SEARCH, STATUS, COLLECTION, NUMBER = "document-search", "document-status", "document-collection", "document-page"
+KIND, LANGUAGE = "document-kind", "document-language"
 STATES = {
     "All": (),
     "Ready": (DocumentStatus.ready, DocumentStatus.searchable),
@@ -30,21 +33,23 @@ BADGES = {
     DocumentStatus.ready: ":green-badge[:material/check: Ready]",
     DocumentStatus.failed: ":red-badge[:material/error: Failed]",
 }
-EVERY = "All collections"
+PAUSED = ":gray-badge[:material/pause: Paused]"
+EVERY, EVERY_KIND, EVERY_LANGUAGE = "All collections", "All types", "All languages"
 
 
 def draw(collections: Sequence[Collection], user: User) -> bool:
     """Filters, bulk actions, rows and page numbers; nothing, and False, when there is no document at all."""
     homes = {EVERY: None} | {collection.name: collection.id for collection in collections}
-    chosen = _chosen(homes)
+    overview, chosen = state.services().overview, _chosen(homes)
     number = state.value(NUMBER) or 1
-    found = state.services().library.page(chosen, owner_id=user.id, start=(number - 1) * PAGE, size=PAGE)
+    found = overview.listed(chosen, owner_id=user.id, start=(number - 1) * PAGE, size=PAGE)
     if not found.documents and number > 1:  # the last one of the last page was deleted
         number = 1
-        found = state.services().library.page(chosen, owner_id=user.id, size=PAGE)
+        found = overview.listed(chosen, owner_id=user.id, size=PAGE)
+    state.documents().seen = tuple(sorted((document.id, document.status.value) for document in found.documents))
     if not found.total and chosen == DocumentFilter():
         return False
-    _filters(list(homes))
+    _filters(list(homes), found.facets)
     if not found.total:
         st.caption("No document matches.")
         return True
@@ -52,7 +57,7 @@ def draw(collections: Sequence[Collection], user: User) -> bool:
     names = {collection.id: collection.name for collection in collections}
     with st.container(key="documents", gap="xsmall"):
         for document in found.documents:
-            _row(document, names, user)
+            _row(document, found.jobs.get(document.id), names, user)
     if found.total > PAGE:
         st.pagination(-(-found.total // PAGE), key=NUMBER)
     return True
@@ -61,18 +66,32 @@ def draw(collections: Sequence[Collection], user: User) -> bool:
 def _chosen(homes: dict[str, str | None]) -> DocumentFilter:
     """What the filters say; they are drawn afterwards, if there is anything to choose from."""
     home, status = state.value(COLLECTION) or EVERY, state.value(STATUS) or "All"
-    return DocumentFilter(homes.get(home), STATES[status], state.value(SEARCH) or "")
+    kind, language = state.value(KIND) or "", state.value(LANGUAGE) or ""
+    return DocumentFilter(
+        homes.get(home), STATES[status], state.value(SEARCH) or "", language=language,
+        media_types=(kind,) if kind else (),
+    )  # fmt: skip
 
 
-def _filters(homes: list[str]) -> None:
+def _filters(homes: list[str], facets: Facets) -> None:
     hidden: dict[str, Any] = {"label_visibility": "collapsed", "on_change": _first_page}
-    with st.container(horizontal=True, vertical_alignment="center", key="filters"):
+    with st.container(horizontal=True, vertical_alignment="center", key="filters", gap="small"):
         st.text_input("Search", key=SEARCH, placeholder="Search by name", type="search", width=240, **hidden)
-        st.selectbox("Collection", homes, key=COLLECTION, width=200, **hidden)
+        if len(homes) > 1:
+            st.selectbox("Collection", homes, key=COLLECTION, width=180, **hidden)
+        for label, every, key, values, named in (
+            ("Type", EVERY_KIND, KIND, facets.media_types, document_kinds.kind),
+            ("Language", EVERY_LANGUAGE, LANGUAGE, facets.languages, document_kinds.language),
+        ):
+            chosen = state.value(key) or ""
+            if len(values) > 1 or chosen:
+                choices = ["", *values] if chosen in ("", *values) else ["", chosen, *values]
+                words = {value: named(value) if value else every for value in choices}
+                st.selectbox(label, choices, key=key, format_func=words.__getitem__, width=160, **hidden)
         st.segmented_control("Status", list(STATES), default="All", required=True, key=STATUS, **hidden)
 
 
-def _bulk(found: DocumentPage, collections: Sequence[Collection], user: User) -> None:
+def _bulk(found: Listed, collections: Sequence[Collection], user: User) -> None:
     here = [document.id for document in found.documents]
     marked = [id for id in here if state.value(f"pick-{id}")]
     with st.container(horizontal=True, vertical_alignment="center", key="bulk"):
@@ -99,7 +118,7 @@ def _bulk(found: DocumentPage, collections: Sequence[Collection], user: User) ->
             st.button("Delete", key="bulk-delete", icon=":material/delete:", on_click=_delete, args=(marked,))
 
 
-def _row(document: DocumentInfo, names: dict[str, str], user: User) -> None:
+def _row(document: DocumentInfo, job: Job | None, names: dict[str, str], user: User) -> None:
     """Few elements, because there are many rows: each one costs every run of the page a third of a millisecond."""
     with st.container(border=True, horizontal=True, vertical_alignment="center", key=f"document-{document.id}"):
         st.checkbox(
@@ -115,26 +134,35 @@ def _row(document: DocumentInfo, names: dict[str, str], user: User) -> None:
                 args=(document.id,),
             )
             error = f"  \n:red[{plain(document.error)}]" if document.error else ""
-            st.markdown(f"{BADGES[document.status]} :small[:gray[{' · '.join(_facts(document, names))}]]{error}")
+            facts = " · ".join(_facts(document, job, names))
+            st.markdown(f"{_badge(document, job)} :small[:gray[{facts}]]{error}")
         if document.status == DocumentStatus.failed:
             st.button("Retry", key=f"retry-{document.id}", on_click=_retry, args=(document.id, user))
+        elif job is not None and job.status == JobStatus.paused:
+            st.button("Resume", key=f"resume-{document.id}", on_click=_resume, args=(job.id, user))
         elif document.status in BUSY:
             st.button("Cancel", key=f"stop-{document.id}", on_click=_cancel, args=(document.id, user))
 
 
-def _facts(document: DocumentInfo, names: dict[str, str]) -> list[str]:
+def _badge(document: DocumentInfo, job: Job | None) -> str:
+    paused = job is not None and job.status == JobStatus.paused
+    return PAUSED if paused and document.status in BUSY else BADGES[document.status]
+
+
+def _facts(document: DocumentInfo, job: Job | None, names: dict[str, str]) -> list[str]:
     receipt = document.receipt
     facts = [plain(document.name)] if document.title not in ("", document.name) else []
-    if receipt.get("pages"):
-        facts.append(count(int(receipt["pages"]), "page"))
-    if receipt.get("characters"):
-        facts.append(count(int(receipt["characters"]), "character"))
-    if receipt.get("chunks"):
-        facts.append(count(int(receipt["chunks"]), "chunk"))
+    if job is not None and job.active and document.status == DocumentStatus.searchable:
+        facts.append(jobs.words(job))
+    for field, unit in (("pages", "page"), ("characters", "character"), ("chunks", "chunk")):
+        if isinstance(number := receipt.get(field), int) and number:
+            facts.append(count(number, unit))
     facts += [size(document.size), moment(document.created_at)]
     facts += [plain(names[id]) for id in document.collection_ids if id in names]
     if warnings := receipt.get("warnings"):
         facts.append(f":orange[{count(len(warnings), 'warning')}]")
+    if missed := document_receipt.missed(receipt):
+        facts.append(f":orange[{count(missed, 'sentence')} of the self-test not found]")
     return facts
 
 
@@ -168,6 +196,11 @@ def _cancel(document_id: str, user: User) -> None:
     jobs = state.services().jobs
     if job := jobs.latest([document_id]).get(document_id):
         jobs.cancel(job.id, owner_id=user.id)
+
+
+@attempt
+def _resume(job_id: str, user: User) -> None:
+    state.services().jobs.resume(job_id, owner_id=user.id)
 
 
 @attempt

@@ -49,15 +49,17 @@ class UploadResult:
 
 @dataclass
 class DocumentsState:
-    """The documents page. `pace` is, per job, its stage with the time and count at which we first saw it."""
+    """The documents page. `seen` is what the list shows, ids with their states; None until it is drawn."""
 
     results: tuple[UploadResult, ...] = ()
     uploads: int = 0  # part of the uploader's key: a new one empties it
     open_id: str | None = None
     deleting: tuple[str, ...] = ()
     managing: bool = False  # the collections dialog
-    active: frozenset[str] = frozenset()  # jobs at the last look
-    pace: dict[str, tuple[str, float, int]] = field(default_factory=dict)
+    seen: tuple[tuple[str, str], ...] | None = None
+    documents: int = 0  # all there were when the page was drawn
+    gone: tuple[str, ...] = ()  # documents that were just deleted, until that was read
+    deletions: bool = False  # the list of deletions is open
 
 
 @dataclass

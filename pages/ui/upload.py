@@ -1,4 +1,4 @@
-"""Taking files in: many at once, into a collection, with a word for each on what became of it."""
+"""Taking files in, into a collection: many are a batch, of one it is said at once what became of it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from core.arrivals import Arrival
 from core.documents import Collection, clean_name
 from core.errors import GroundworkError
 from core.types import User
-from pages.ui import state
+from pages.ui import document_kinds, state
 from pages.ui.figures import count
 from pages.ui.frame import attempt
 from pages.ui.markdown import plain
@@ -23,8 +24,9 @@ def form(collections: Sequence[Collection], user: User) -> None:
     key = f"files-{state.documents().uploads}"
     files, home = st.columns([3, 1])
     files.file_uploader(
-        "Add files: PDF, Word, Markdown, plain text or HTML",
+        "Add files: drop one or thousands, of any kind",
         accept_multiple_files=True,
+        help=document_kinds.can_be_taken_in(),
         key=key,
         on_change=_take_in,
         args=(key, user),
@@ -60,6 +62,12 @@ def _take_in(key: str, user: User) -> None:
     files = state.value(key) or []
     home = state.value(HOME) or NO_HOME
     collection = services.documents.collection(home, owner_id=user.id) if files and home != NO_HOME else None
+    if len(files) > 1:
+        services.arrivals.take(
+            [Arrival(file.name, file) for file in files], owner_id=user.id, collection_id=collection
+        )  # its card says what becomes of each
+        remembered.results, remembered.uploads = (), remembered.uploads + 1
+        return
     found: list[state.UploadResult] = []
     for file in files:
         name = clean_name(file.name)

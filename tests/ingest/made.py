@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import docx
 from docx.document import Document as WordDocument
+
+from core.types import Document
+from ingest import loaders
 
 
 def words(text: str) -> int:
@@ -73,6 +77,26 @@ def slow_markdown(path: Path) -> Path:
     """A file that takes a good while to read, because every line is a block of its own."""
     path.write_text("- a\n\n> b\n\n" * 400_000, encoding="utf-8")
     return path
+
+
+def read(folder: Path, content: str | bytes, name: str) -> Document:
+    """What the loaders make of a file with this content; every place in it is checked."""
+    path = folder / "stored"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    document = loaders.load(path, name)
+    for heading in document.headings:
+        assert 0 <= heading.start < len(document.text)
+        assert heading.start == 0 or document.text[heading.start - 1] == "\n"
+    for table in document.tables:
+        assert document.text[table.start : table.end].startswith(table.header)
+    for before, page in pairwise(document.pages):
+        assert before.end <= page.start
+    return document
+
+
+def headings(document: Document) -> list[tuple[int, str]]:
+    """Level and title of each heading."""
+    return [(heading.level, heading.title) for heading in document.headings]
 
 
 def package(path: Path, parts: Mapping[str, str | bytes]) -> Path:

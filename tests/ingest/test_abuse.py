@@ -15,12 +15,13 @@ import pytest
 
 from core.errors import BadUpload, NoText
 from core.types import Document
-from ingest import sandbox
+from ingest import reading
+from ingest.reading import ReadingOptions
 from ingest.split import split
 from tests.ingest.made import words
 
 KINDS = ("pdf", "zip", "text", "prompt-injection", "xss")
-LIMITS = {"seconds": 10.0, "memory_mb": 1024}
+LIMITS = ReadingOptions(seconds=10.0, memory_mb=1024, page_seconds=10.0)
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def cases(abuse_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
 def read(folder: Path, entry: dict[str, str]) -> Case:
     result: Document | BadUpload
     try:
-        result = sandbox.parse(folder / entry["file"], entry["file"], **LIMITS)
+        result = reading.read(folder / entry["file"], entry["file"], LIMITS)
     except BadUpload as refusal:
         result = refusal
     return Case(entry["id"], entry["file"], tuple(entry["expect"].split("|")), result)

@@ -57,7 +57,7 @@ def test_every_file_has_its_outcome(live: Services, folder: Path) -> None:
     assert lines["a.pdf"].endswith("a.pdf: ready: 1 pages, 21 characters, 1 chunks")
     assert "was there already" in lines["same.pdf"]
     assert "empty.txt is empty" in lines["empty.txt"]
-    assert "photo.pdf is a picture" in lines["photo.pdf"]
+    assert "photo.pdf is damaged: it cannot be opened as a picture" in lines["photo.pdf"]
     assert [bool(outcome.error) for outcome in outcomes] == [False, True, True, False]
 
 

@@ -10,10 +10,25 @@ from core.errors import BadUpload, UnknownType
 from ingest.loaders import LOADERS, parser_of
 from ingest.loaders.detect import DOCX, EPUB, ODP, ODS, ODT, PDF, PPTX, RTF, XLSX, ZIP, media_type
 from ingest.loaders.textkinds import (
-    CODE, CORPUS, CSV, HTML, JSON, LATEX, MAIL, MARKDOWN, NOTEBOOK, ORG, RST, SRT, SVG, TEXT, VTT, WEB_ARCHIVE, XML,
+    CODE,
+    CORPUS,
+    CSV,
+    HTML,
+    JSON,
+    LATEX,
+    MAIL,
+    MARKDOWN,
+    NOTEBOOK,
+    ORG,
+    RST,
+    SRT,
+    SVG,
+    TEXT,
+    VTT,
+    WEB_ARCHIVE,
+    XML,
 )  # fmt: skip
 from tests.ingest.made import pdf, word_file
-
 
 TYPES = "[Content_Types].xml"
 OFFICE = "application/vnd.openxmlformats-officedocument"
@@ -125,7 +140,6 @@ def test_a_word_file_is_known_by_its_parts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"\x89PNG\r\n\x1a\n" + bytes(64), "a picture"),
         (b"\0\0\0\x18ftypmp42" + bytes(64), "a sound or video file"),
         (b"\x1f\x8b\x08\0" + bytes(64), "a compressed archive"),
         (b"\x7fELF" + bytes(64), "a program"),
@@ -167,5 +181,23 @@ def test_an_empty_or_broken_file_is_refused_with_the_reason(tmp_path: Path, cont
 
 def test_every_media_type_names_its_parser_with_versions() -> None:
     assert all(parser_of(kind) for kind in LOADERS)
-    assert parser_of(PDF).startswith("PdfLoader 1 (pypdfium2 ")
-    assert parser_of("image/png") == ""
+    assert parser_of(PDF).startswith("PdfLoader 2 (pypdfium2 ")
+    assert parser_of("audio/wav") == ""
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"<?xml version='1.0'?>" + b" " * 60_000 + b"x",
+        b"<?xml version='1.0'?>" + b"<!---->" * 9_000,
+        b"<!doctype" + b"[" * 60_000,
+        b'{"' + b"\\\\" * 30_000,
+        b"[" * 60_000,
+        b"x-a: b\n" * 9_000,
+        (b"a" * 90 + b"\n" + b"=" * 90 + b"x\n") * 300,
+    ],
+)
+def test_bait_for_patterns_is_told_apart_at_once(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "stored"
+    path.write_bytes(content)
+    assert media_type(path, "bait") in LOADERS

@@ -7,7 +7,8 @@ import pytest
 
 from core.errors import BadUpload, NoText
 from core.types import Document
-from ingest.loaders.pdf import PdfLoader, _place, _squeezed
+from ingest.loaders.pdf import PdfLoader
+from ingest.loaders.pdf_outline import _place, _squeezed
 from tests.ingest.made import pdf
 
 
@@ -54,11 +55,11 @@ def test_a_title_that_says_nothing_gives_way_to_the_file_name(tmp_path: Path) ->
 
 def test_pages_without_text_are_counted(tmp_path: Path) -> None:
     document = load(tmp_path, pdf(["text", "", ""]))
-    assert document.warnings == ("Pages 2 and 3 have no text (a picture or a scan?).",)
+    assert document.warnings == ("Pages 2 and 3 are empty.",)
 
 
-def test_a_scan_is_refused_as_one(tmp_path: Path) -> None:
-    with pytest.raises(NoText, match=r"report.pdf holds pictures but no text: it looks scanned"):
+def test_a_file_of_blank_pages_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(NoText, match=r"report.pdf holds no text"):
         load(tmp_path, pdf(["", ""]))
 
 
@@ -123,3 +124,66 @@ def test_a_heading_is_found_on_one_to_three_lines_only() -> None:
     assert _place("Introduction", squeezed, after=0) == 30
     assert _place("Introduction", squeezed, after=31) == 60
     assert _place("Elsewhere", squeezed, after=0) is None
+
+
+def test_figures_in_columns_become_a_table_and_no_word_is_lost(tmp_path: Path) -> None:
+    rows = [
+        ("Year", "2021", "2022"),
+        ("Sales", "1,200", "1,350"),
+        ("Costs", "(900)", "(950)"),
+        ("Profit", "300", "400"),
+    ]
+    lines = "".join(
+        f"1 0 0 1 {50 + 150 * column} {700 - 20 * row} Tm ({cell}) Tj "
+        for row, cells in enumerate(rows)
+        for column, cell in enumerate(cells)
+    )
+    content = pdf(["x"]).replace(b"BT /F 12 Tf 14 TL 50 780 Td (x) Tj ET", b"BT /F 12 Tf %s ET" % _escaped(lines))
+    document = load(tmp_path, content)
+    (table,) = document.tables
+    assert document.text[table.start : table.end].split("\n") == [f"| {' | '.join(cells)} |" for cells in rows]
+    assert table.header == "| Year | 2021 | 2022 |"
+
+
+def _escaped(operators: str) -> bytes:
+    return operators.replace("((", r"(\(").replace("))", r"\))").encode()
+
+
+def test_prose_with_years_stays_prose(tmp_path: Path) -> None:
+    document = load(
+        tmp_path, pdf(["In 2021 we sold 12 cars\nand in 2022 we sold 14 more,\nof which 3 were red and 4 blue."])
+    )
+    assert document.tables == ()
+
+
+def test_a_compound_cut_at_the_end_of_a_line_keeps_its_hyphen(tmp_path: Path) -> None:
+    page = "credit and financing are two words\nand credit-\nfinancing is made of them, includ-\ning this."
+    text = load(tmp_path, pdf([page])).text
+    assert "credit-financing" in text
+    assert "including" in text
+
+
+def test_values_of_a_form_and_comments_are_text_of_their_page(tmp_path: Path) -> None:
+    import pypdf
+    from pypdf.annotations import FreeText
+    from pypdf.generic import ArrayObject, DictionaryObject, NameObject, RectangleObject, TextStringObject
+
+    (tmp_path / "plain.pdf").write_bytes(pdf(["Application"]))
+    writer = pypdf.PdfWriter(clone_from=tmp_path / "plain.pdf")
+    field = DictionaryObject(
+        {
+            NameObject("/Type"): NameObject("/Annot"), NameObject("/Subtype"): NameObject("/Widget"),
+            NameObject("/FT"): NameObject("/Tx"), NameObject("/T"): TextStringObject("Surname"),
+            NameObject("/V"): TextStringObject("Okonkwo"), NameObject("/Rect"): RectangleObject((50, 600, 200, 620)),
+        }
+    )  # fmt: skip
+    reference = writer._add_object(field)
+    writer.pages[0][NameObject("/Annots")] = ArrayObject([reference])
+    writer.root_object[NameObject("/AcroForm")] = DictionaryObject({NameObject("/Fields"): ArrayObject([reference])})
+    writer.add_annotation(0, FreeText(text="Approved in March", rect=(50, 500, 200, 520)))
+    writer.add_attachment("invoice.xml", b"<x/>")
+    writer.write(tmp_path / "form.pdf")
+    document = load(tmp_path, (tmp_path / "form.pdf").read_bytes())
+    assert document.text.split("\n") == ["Application", "Surname: Okonkwo", "Approved in March"]
+    assert document.metadata["attachments"] == "invoice.xml"
+    assert document.warnings == ("A file is attached and was not read: invoice.xml.",)

@@ -72,7 +72,7 @@ def test_the_child_reads_what_the_loader_reads(report: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "kind", "sentence"),
     [
-        (b"\x89PNG\r\n\x1a\n" + bytes(99), UnknownType, "ünïcode 'name'.pdf is a picture"),
+        (b"RIFF" + bytes(4) + b"WAVE" + bytes(99), UnknownType, "ünïcode 'name'.pdf is a sound"),
         (b"  \n", NoText, "ünïcode 'name'.pdf holds no text"),
         (b"%PDF-1.7 but no more", BadUpload, "ünïcode 'name'.pdf is damaged"),
     ],
@@ -217,8 +217,8 @@ def test_a_crash_is_logged_without_the_words_of_the_document(caplog: pytest.LogC
 
 # --- the line between child and parent -------------------------------------------------------------------
 
-GOOD = {"title": "t", "media_type": "m", "pages": [[1, 0, 2, ""]], "headings": [[1, "h", 0]], "tables": [[0, 2, "r"]],
-        "metadata": {"a": "b"}, "warnings": ["w"]}  # fmt: skip
+GOOD = {"title": "t", "media_type": "m", "pages": [[1, 0, 2, "", None]], "headings": [[1, "h", 0]], "tables": [[0, 2, "r"]],
+        "metadata": {"a": "b"}, "warnings": ["w"], "language": "en", "pictures": []}  # fmt: skip
 
 
 def answer(head: object, text: str = "ab") -> Document:
@@ -236,8 +236,8 @@ def test_a_document_comes_through_whole() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"pages": [[1, 0, 3, ""]]},
-        {"pages": [[1, -1, 2, ""]]},
+        {"pages": [[1, 0, 3, "", None]]},
+        {"pages": [[1, -1, 2, "", None]]},
         {"pages": [[1, 0]]},
         {"pages": 7},
         {"headings": [[1, 2, 0]]},

@@ -102,3 +102,12 @@ def test_the_stated_encoding_is_used_when_it_is_a_sane_one(tmp_path: Path, page:
 def test_a_page_without_text_is_refused(tmp_path: Path, page: str) -> None:
     with pytest.raises(NoText, match=r"page.html holds no text"):
         load(tmp_path, page)
+
+
+def test_author_dates_and_address_of_a_page_are_kept(tmp_path: Path) -> None:
+    page = """<html><head><meta name="author" content="Ann"><meta property="article:published_time" content="2024-03-05T12:00">
+    <meta name="date" content="soon"><link rel="canonical" href="https://example.org/a"></head><p>text"""
+    about = load(tmp_path, page).metadata
+    assert {key: about[key] for key in ("author", "created", "source")} == {
+        "author": "Ann", "created": "2024-03-05", "source": "https://example.org/a",
+    }  # fmt: skip

@@ -17,9 +17,9 @@ from tests.small import SmallClient
 class Unhurried(SmallClient):
     """Takes a moment for each batch, so that a kill meets it at work."""
 
-    def embed(self, texts: Sequence[str], *, priority: str) -> Vectors:
+    def embed(self, texts: Sequence[str], *, priority: str, model: str = "") -> Vectors:
         time.sleep(0.03)
-        return super().embed(texts, priority=priority)
+        return super().embed(texts, priority=priority, model=model)
 
 
 def main(data: str) -> int:

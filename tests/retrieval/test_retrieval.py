@@ -19,7 +19,8 @@ from core.retrieval.retriever import from_langchain, to_langchain
 from core.services import Services
 from core.types import Scope
 from ingest.intake import Intake, IntakeOptions
-from ingest.lease import Lease
+from ingest.presence import Presence
+from ingest.worker import Worker
 from tests.small import SmallClient, word_vector
 
 Add = Callable[..., str]
@@ -71,10 +72,9 @@ def test_a_document_that_is_read_again_is_found_by_its_vectors_afterwards(live: 
         live.db, live.files, live.chunks, embedder=live.client, counter=lambda: len,
         options=IntakeOptions(live.settings.embedding_model),
     )  # fmt: skip
-    job = live.jobs.claim("test")
-    assert job is not None
-    with Lease(live.jobs, job.id, "test", threading.Event()) as lease:
-        intake.take_in(document, lease)
+    worker = Worker(live.jobs, intake, Presence(live.settings.run), threading.Event())
+    while worker.work_one():
+        pass
     found = live.chain().retriever.retrieve("24 months warranty")
     assert document in {p.document_id for p in found if p.dense_score is not None}
 
@@ -106,7 +106,7 @@ def test_keyword_search_answers_alone_while_the_embedder_is_away(
 ) -> None:
     add_text(TEXT)
 
-    def away(texts: list[str], *, priority: str) -> None:
+    def away(texts: list[str], *, priority: str, model: str = "") -> None:
         raise ModelUnavailable("The model is still starting.")
 
     monkeypatch.setattr(client, "embed", away)
@@ -169,8 +169,8 @@ def test_a_damaged_index_file_is_rebuilt(live: Services, add_text: Add, damage: 
 
 def test_an_index_newer_than_the_database_is_not_trusted(live: Services, add_text: Add) -> None:
     add_text(TEXT)
-    foreign = faiss.IndexIDMap2(faiss.IndexFlatIP(384))
-    foreign.add_with_ids(np.ones((1, 384), np.float32), np.array([999]))
+    foreign = dense.NearIndex(faiss.IndexIDMap(faiss.IndexFlatIP(384)), 0)
+    foreign.add(np.array([999]), np.ones((1, 384), np.float32))
     dense.write(foreign, 10_000, live.index.path)
     again = index_of(live)
     again.warm()

@@ -33,6 +33,9 @@ class RestingEngine:
     def resume(self) -> None:
         pass
 
+    def share(self, documents: bool) -> None:
+        self.shares = documents
+
 
 RESTING = RestingEngine()
 
@@ -54,6 +57,9 @@ class SteppingEngine:
 
     def resume(self) -> None:
         self._go.set()
+
+    def share(self, documents: bool) -> None:
+        self.shares = documents
 
     def _run(self) -> None:
         while not self.stop.is_set():

@@ -92,6 +92,20 @@ def test_more_is_read_at_a_time_when_more_people_wait() -> None:
     assert found[-1] == found[-2] > 3 * found[0]
 
 
+def test_steps_are_short_while_documents_wait_for_their_turn() -> None:
+    pace = paced(0.01)
+    assert pace.prompt_tokens(0, 0, documents=True) < pace.prompt_tokens(0, 0)
+    assert pace.prompt_tokens(1, 7, documents=True) < pace.prompt_tokens(1, 7)
+
+
+def test_answers_have_time_of_their_own_but_less_when_many_wait() -> None:
+    pace = paced(0.01)
+    found = [pace.writing_seconds(1.0, waiting) for waiting in range(8)]
+    assert 0.2 < found[0] < 0.4
+    assert found == sorted(found, reverse=True)
+    assert found[-1] > 0
+
+
 def test_tokens_of_a_step_fill_whole_grains() -> None:
     pace = paced(0.0095)
     assert all((pace.prompt_tokens(writing, 2) + writing) % GRAIN == 0 for writing in range(1, 33))

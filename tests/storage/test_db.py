@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pysqlite3
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -17,7 +18,18 @@ from core.storage import db as db_module
 from core.storage import migrations
 from core.storage.db import Database
 from core.storage.migrations import upgrade
-from core.storage.tables import Base, ChunkRow, DocumentRow, PreferenceRow, PromptRow, PromptVersionRow, UserRow
+from core.storage.tables import (
+    Base,
+    ChunkRow,
+    DocumentRow,
+    DocumentTextRow,
+    JobRow,
+    PreferenceRow,
+    PromptRow,
+    PromptVersionRow,
+    UserRow,
+    VectorRow,
+)
 
 
 @pytest.fixture
@@ -164,33 +176,61 @@ def test_somebody_elses_database_is_left_untouched(tmp_path: Path) -> None:
         upgrade(path)
 
 
-def test_a_migration_keeps_a_backup_and_the_rows(db: Database, tmp_path: Path) -> None:
-    fill(db)
-    db.close()
-    connection = pysqlite3.connect(str(tmp_path / "app.db"))
-    connection.execute("UPDATE alembic_version SET version_num='0001_documents'")
-    for table in (
-        "comparisons",
-        "measurements",
-        "endpoints",
-        "traces",
-        "citations",
-        "passages",
-        "feedback",
-        "messages",
-        "conversations",
-        "pipelines",
-        "publications",
-        "prompt_versions",
-        "prompts",
-    ):
-        connection.execute(f"DROP TABLE {table}")  # an installation that has only the first migration
-    connection.commit()
-    connection.close()
-    upgrade(tmp_path / "app.db")
+OLD_ROWS = (
+    "INSERT INTO users(id, name, role, created_at) VALUES ('u', 'U', 'admin', '2026-01-01')",
+    "INSERT INTO documents(id, owner_id, name, title, media_type, sha256, size, status, error, receipt, created_at)"
+    " VALUES ('d', 'u', 'n', 'n', '', 'x', 1, 'ready', '', '{}', '2026-01-01')",
+    "INSERT INTO document_texts(document_id, text, pages, headings) VALUES ('d', 'Warranties last', '[]', '[]')",
+    "INSERT INTO chunks(document_id, position, start_offset, end_offset, heading, text)"
+    " VALUES ('d', 0, 0, 15, 'Terms', 'Warranties last')",
+    "INSERT INTO vectors(chunk_id, embedder, dimension, data) VALUES (1, 'e', 1, x'00000000')",
+    "INSERT INTO jobs(id, owner_id, kind, document_id, status, stage, done, total, attempts, worker, cancel_requested,"
+    " error, created_at) VALUES ('j', 'u', 'ingest', 'd', 'done', '', 0, 0, 1, '', 0, '', '2026-01-01')",
+)
+
+
+def first_version(path: Path) -> None:
+    """A database as an installation has it that knew only the first migration, with one document of one chunk."""
+    engine = db_module.connect(path, foreign_keys=False)
+    with engine.connect() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001_documents")
+    with engine.begin() as connection:
+        for statement in OLD_ROWS:
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+def test_a_migration_keeps_a_backup_and_the_rows(tmp_path: Path) -> None:
+    path = tmp_path / "app.db"
+    first_version(path)
+    upgrade(path)
     assert (tmp_path / "app.before-0001_documents.db").exists()
-    again = Database(tmp_path / "app.db")
+    again = Database(path)
     with again.read() as session:
         assert session.scalar(select(ChunkRow.text)) == "Warranties last"
         assert session.scalar(select(PromptRow.name)) is None
+        vector = session.scalars(select(VectorRow)).one()
+        assert (vector.chunk_id, vector.embedder, vector.data, vector.text_hash) == (1, "e", bytes(4), None)
+        job = session.scalars(select(JobRow)).one()
+        assert (job.id, job.lane, job.priority, job.batch_id) == ("j", "read", 0, None)
+        assert session.scalar(select(DocumentTextRow.tables)) == []
+    assert matches(again, "warranties") == 1
+    again.close()
+
+
+def test_chunks_of_earlier_versions_are_their_own_section_and_stay_searchable(tmp_path: Path) -> None:
+    first_version(tmp_path / "app.db")
+    upgrade(tmp_path / "app.db")
+    again = Database(tmp_path / "app.db")
+    with again.read() as session:
+        row = session.scalars(select(ChunkRow)).one()
+        assert (row.context, row.section_start, row.section_end) == ("", 0, 15)
+    assert matches(again, "warranty") == matches(again, "terms") == 1
+    with pytest.raises(IntegrityError, match="immutable"), again.write() as session:
+        session.execute(text("UPDATE chunks SET text='b'"))
+    with again.write() as session:
+        session.execute(text("INSERT INTO chunk_words(chunk_words, rank) VALUES ('integrity-check', 1)"))
     again.close()

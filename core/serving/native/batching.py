@@ -34,7 +34,9 @@ class Batcher:
         self.chat, self.prefixes, self.drafting = chat, prefixes, drafting
         self.pace = Pace()
         self.crowd = 0  # requests that wait for a slot
+        self.documents = False  # whether documents wait for turns between steps
         self._owed = 0.0  # seconds of steps without reading, which those who are being written to have coming
+        self._others = 0  # requests that wait for their first token, besides the one whose prompt is being read
         self._context = chat.context
         self._slots = [Slot(number) for number in range(chat.options.slots)]
         self._batch = Batch()
@@ -139,20 +141,16 @@ class Batcher:
         if writing and self._owed > 0:
             return
         reading = [slot for slot in busy if not follows(slot, busy)]
-        others = sum(slot.unread > 0 for slot in busy) - 1 + self.crowd
-        budget = self.pace.prompt_tokens(len(writing), max(0, others))
+        self._others = max(0, sum(slot.unread > 0 for slot in busy) - 1 + self.crowd)
+        budget = self.pace.prompt_tokens(len(writing), self._others, documents=self.documents)
         yield from ((slot, slot.pending(share)) for slot, share in shares(reading, budget))
 
     def _settle(self, plan: Sequence[Share], seconds: float) -> None:
-        """Reading and writing get equal time while both have something to do.
-
-        Tokens of answers could all travel in steps with prompts, one in each, which costs them least; but then an
-        answer takes as long as the prompts of all who come after it, and its cells slow down every step meanwhile.
-        """
+        """After a step with prompts, those who are being written to have steps of their own for a while."""
         wrote = any(slot.writing for slot, _ in plan)
         read = any(not slot.writing for slot, _ in plan)
         if read and wrote:
-            self._owed = seconds
+            self._owed = self.pace.writing_seconds(seconds, self._others)
         elif wrote:
             self._owed = max(0.0, self._owed - seconds)
         else:

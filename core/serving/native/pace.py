@@ -8,6 +8,8 @@ WRITING_SECONDS = 0.25  # how long those who are being written to may wait for t
 CROWD_SECONDS = 1.25  # the same when many wait: large steps are faster, by a quarter between 32 tokens and 256
 ALONE_SECONDS = 2.75  # how long a step may take when nobody is being written to: who comes next waits for its end
 QUEUED_SECONDS = 5.5  # the same when somebody waits already: who comes next would not have a turn in any case
+WRITING_SHARE = 0.25  # of the time that a prompt takes goes to answers alone, so that they come as fast as people read
+SHARED_SECONDS = 0.3  # how long a step may take when documents wait for their turn
 _WEIGHT = 0.3  # of the newest measurement in the running means
 
 
@@ -25,10 +27,18 @@ class Pace:
         elif tokens == 1:
             self.writing += _WEIGHT * (seconds - self.writing)
 
-    def prompt_tokens(self, writing: int, waiting: int) -> int:
+    def prompt_tokens(self, writing: int, waiting: int, *, documents: bool = False) -> int:
         """Prompt tokens to read in the next step, while `writing` answers wait for their next token and `waiting`
         other requests for their turn. All tokens of the step together fill whole grains."""
         alone = QUEUED_SECONDS if waiting else ALONE_SECONDS
         seconds = min(WRITING_SECONDS * (1 + waiting), CROWD_SECONDS) if writing else alone
+        if documents:
+            seconds = min(seconds, SHARED_SECONDS)
         wanted = int(seconds / self.reading) // GRAIN * GRAIN
         return max(SMALLEST, min(wanted, LARGEST)) - writing % GRAIN
+
+    def writing_seconds(self, seconds: float, waiting: int) -> float:
+        """Seconds that answers have for themselves after a step of so many seconds with a prompt; the less, the more
+        others wait for their first token. A token of an answer costs least in a step with a prompt, but then an
+        answer takes as long as the prompts of all who come after it."""
+        return WRITING_SHARE * seconds / (1 + waiting)

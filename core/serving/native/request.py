@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,24 +12,37 @@ from core.errors import GroundworkError
 from core.serving.native.sampling import Choice, Sampler
 from core.types import GenerationOptions
 
+TOGETHER = 0.04  # seconds that news of a step may wait for those of the next: less often than that, nobody reads them
+
 Item = list[Any]
 
 
 class Outbox:
-    """Collects the news of a step, which then travel in one message."""
+    """Collects the news of a step or two, which then travel in one message.
+
+    Whoever hears of every single token takes a core for it, and the step that is being computed waits for that core.
+    """
 
     def __init__(self, send: Callable[[list[Item]], None]) -> None:
         self._send = send
         self._items: list[Item] = []
         self._lock = threading.Lock()
+        self._urgent, self._sent = False, 0.0
 
-    def put(self, *item: Any) -> None:
+    def put(self, *item: Any, urgent: bool = False) -> None:
+        """Add an item; an urgent one waits for the end of its step only."""
         with self._lock:
             self._items.append(list(item))
+            self._urgent |= urgent
 
-    def flush(self) -> None:
+    def flush(self, *, now: bool = True) -> None:
+        """Send everything; or, unless `now`, only if something is urgent or the last message was long ago."""
         with self._lock:
+            moment = time.monotonic()
+            if not (now or self._urgent or moment - self._sent >= TOGETHER):
+                return
             items, self._items = self._items, []
+            self._urgent, self._sent = False, moment
         if items:
             self._send(items)
 
@@ -64,7 +78,7 @@ class Request:
     def start(self, cached: int) -> None:
         """The work begins; so many tokens are known already."""
         self.cached = cached
-        self.outbox.put("start", self.id, cached)
+        self.outbox.put("start", self.id, cached, urgent=True)
 
     def report(self, processed: int) -> None:
         """Tell how much of the prompt is read."""
@@ -72,14 +86,15 @@ class Request:
 
     def tell(self, token: int, text: str, choice: Choice | None = None) -> None:
         """Tell a token of the answer and the text that can be shown now."""
-        self.outbox.put("text", self.id, token, text, choice.plain() if choice else None)
+        first = self.completion_tokens == 1
+        self.outbox.put("text", self.id, token, text, choice.plain() if choice else None, urgent=first)
 
     def finish(self, text: str, reason: str) -> None:
         """Tell the end, and the text that had been held back."""
         self.done = True
-        self.outbox.put("end", self.id, text, reason, self.cached, self.completion_tokens)
+        self.outbox.put("end", self.id, text, reason, self.cached, self.completion_tokens, urgent=True)
 
     def fail(self, error: GroundworkError) -> None:
         """Tell that it ends without an answer."""
         self.done = True
-        self.outbox.put("fail", self.id, error.code, str(error))
+        self.outbox.put("fail", self.id, error.code, str(error), urgent=True)

@@ -59,8 +59,8 @@ class Worker:
             self._changed.notify_all()
 
     def crowd(self, message: Message) -> None:
-        """So many requests wait for a slot."""
-        self._batcher.crowd = int(message["waiting"])
+        """So many requests wait for a slot, and documents for turns between steps."""
+        self._batcher.crowd, self._batcher.documents = int(message["waiting"]), bool(message["documents"])
 
     def drop(self, message: Message) -> None:
         """A request is not wanted any more, whether it is prepared, begun or finished."""
@@ -122,7 +122,7 @@ class Worker:
             while self._begun:
                 self._batcher.place(self._begun.popleft())
             self._batcher.drop_cancelled()
-            self._send()
+            self._send(now=False)
             self._stepping = bool(self._batcher.running)
             return self._stepping
 
@@ -143,10 +143,10 @@ class Worker:
             self._stepping = False
             self._known = {number: request for number, request in self._known.items() if not request.done}
             self._changed.notify_all()
-        self._send()
+        self._send(now=False)
 
-    def _send(self) -> None:
-        self._outbox.flush()
+    def _send(self, *, now: bool = True) -> None:
+        self._outbox.flush(now=now)
 
     def _pace(self) -> dict[str, float]:
         pace = self._batcher.pace

@@ -13,15 +13,18 @@ from core.storage.tables.documents import (
     ChunkRow,
     CollectionDocumentRow,
     CollectionRow,
+    DeletionRow,
     DocumentRow,
     DocumentTextRow,
     IndexStateRow,
-    JobRow,
+    PageReadingRow,
     PreferenceRow,
     UserRow,
+    VectorDraftRow,
     VectorRow,
 )
 from core.storage.tables.endpoints import EndpointRow
+from core.storage.tables.jobs import BatchNoteRow, BatchRow, JobRow
 from core.storage.tables.models import ComparisonRow, MeasurementRow
 from core.storage.tables.prompts import (
     PipelineRow,
@@ -32,12 +35,15 @@ from core.storage.tables.prompts import (
 
 __all__ = [
     "Base",
+    "BatchNoteRow",
+    "BatchRow",
     "ChunkRow",
     "CitationRow",
     "CollectionDocumentRow",
     "CollectionRow",
     "ComparisonRow",
     "ConversationRow",
+    "DeletionRow",
     "DocumentRow",
     "DocumentTextRow",
     "EndpointRow",
@@ -46,6 +52,7 @@ __all__ = [
     "JobRow",
     "MeasurementRow",
     "MessageRow",
+    "PageReadingRow",
     "PassageRow",
     "PipelineRow",
     "PreferenceRow",
@@ -55,6 +62,7 @@ __all__ = [
     "TraceRow",
     "UserRow",
     "UtcTime",
+    "VectorDraftRow",
     "VectorRow",
     "new_id",
     "now",

@@ -1,4 +1,4 @@
-"""People, documents with their chunks and vectors, and jobs."""
+"""People, documents with their chunks and vectors, and what is left to say of deleted ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text, UniqueConst
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.storage.tables.base import Base, Id, new_id, now
-from core.types import DocumentStatus, JobStatus
+from core.types import DocumentStatus
 
 
 class UserRow(Base):
@@ -43,7 +43,7 @@ class CollectionRow(Base):
 
 class DocumentRow(Base):
     __tablename__ = "documents"
-    __table_args__ = (UniqueConstraint("owner_id", "sha256"), Index(None, "status"))
+    __table_args__ = (UniqueConstraint("owner_id", "sha256"), Index(None, "status"), Index(None, "sha256"))
 
     id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
     owner_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
@@ -55,6 +55,11 @@ class DocumentRow(Base):
     status: Mapped[str] = mapped_column(String(20), default=DocumentStatus.queued.value)
     error: Mapped[str] = mapped_column(Text, default="")
     receipt: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    language: Mapped[str] = mapped_column(String(8), default="")
+    author: Mapped[str] = mapped_column(String(400), default="")
+    source: Mapped[str] = mapped_column(Text, default="")  # where it came from, such as a web address
+    written_at: Mapped[datetime | None]  # as the file says: when it was made and when it was last changed
+    changed_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
     ready_at: Mapped[datetime | None]
 
@@ -76,6 +81,7 @@ class DocumentTextRow(Base):
     text: Mapped[str] = mapped_column(Text)
     pages: Mapped[list[Any]] = mapped_column(default=list)
     headings: Mapped[list[Any]] = mapped_column(default=list)
+    tables: Mapped[list[Any]] = mapped_column(default=list)
 
 
 class ChunkRow(Base):
@@ -92,17 +98,73 @@ class ChunkRow(Base):
     page: Mapped[int | None]
     heading: Mapped[str] = mapped_column(Text, default="")
     text: Mapped[str] = mapped_column(Text)
+    context: Mapped[str] = mapped_column(Text, default="")
+    section_start: Mapped[int] = mapped_column(default=0)
+    section_end: Mapped[int] = mapped_column(default=0)
 
 
 class VectorRow(Base):
-    """One embedding: float32, little endian, normalised. FAISS is a cache over these rows."""
+    """One embedding: float32, little endian, normalised. FAISS is a cache over these rows.
+
+    A chunk has one for each embedder: while an index for another one is built, the vectors of the first still serve.
+    `text_hash` is the SHA-256 of what was embedded, so that the same text is not embedded twice; None when unknown.
+    """
 
     __tablename__ = "vectors"
+    __table_args__ = (Index(None, "embedder", "text_hash"),)
 
     chunk_id: Mapped[int] = mapped_column(ForeignKey("chunks.id", ondelete="CASCADE"), primary_key=True)
-    embedder: Mapped[str] = mapped_column(String(200))
+    embedder: Mapped[str] = mapped_column(String(200), primary_key=True)
     dimension: Mapped[int]
     data: Mapped[bytes] = mapped_column(LargeBinary)
+    text_hash: Mapped[bytes | None] = mapped_column(LargeBinary(32))
+
+
+class VectorDraftRow(Base):
+    """A vector that is computed, but waits for the others of its document: a killed worker goes on from here."""
+
+    __tablename__ = "vector_drafts"
+    __table_args__ = (Index(None, "embedder", "text_hash"),)
+
+    document_id: Mapped[str] = mapped_column(ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True)
+    embedder: Mapped[str] = mapped_column(String(200), primary_key=True)
+    text_hash: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    dimension: Mapped[int]
+    data: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class PageReadingRow(Base):
+    """A page that was read from its picture, kept when it is finished: a killed worker goes on with the next one.
+
+    `reader` names what read it, with version and languages: another one reads the page again.
+    """
+
+    __tablename__ = "page_readings"
+
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    reader: Mapped[str] = mapped_column(String(200), primary_key=True)
+    page: Mapped[int] = mapped_column(primary_key=True)
+    text: Mapped[str] = mapped_column(Text)
+    confidence: Mapped[float]
+    seconds: Mapped[float]
+
+
+class DeletionRow(Base):
+    """What was deleted and what a search for its remains found: outlives the document, and holds none of its text."""
+
+    __tablename__ = "deletions"
+    __table_args__ = (Index(None, "checked_at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    document_id: Mapped[str] = mapped_column(Id)
+    name: Mapped[str] = mapped_column(String(400))
+    sha256: Mapped[str] = mapped_column(String(64))
+    first_chunk: Mapped[int | None]
+    last_chunk: Mapped[int | None]
+    residues: Mapped[dict[str, Any]] = mapped_column(default=dict)  # place → how many pieces are left there
+    deleted_at: Mapped[datetime] = mapped_column(default=now)
+    checked_at: Mapped[datetime | None]
 
 
 class IndexStateRow(Base):
@@ -112,25 +174,3 @@ class IndexStateRow(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     generation: Mapped[int] = mapped_column(default=0)
-
-
-class JobRow(Base):
-    __tablename__ = "jobs"
-    __table_args__ = (Index(None, "status", "created_at"), Index(None, "document_id"))
-
-    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
-    owner_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
-    kind: Mapped[str] = mapped_column(String(40))
-    document_id: Mapped[str | None] = mapped_column(ForeignKey("documents.id", ondelete="CASCADE"))
-    status: Mapped[str] = mapped_column(String(20), default=JobStatus.queued.value)
-    stage: Mapped[str] = mapped_column(String(40), default="")
-    done: Mapped[int] = mapped_column(default=0)
-    total: Mapped[int] = mapped_column(default=0)
-    attempts: Mapped[int] = mapped_column(default=0)
-    worker: Mapped[str] = mapped_column(String(100), default="")
-    lease_until: Mapped[datetime | None]
-    cancel_requested: Mapped[bool] = mapped_column(default=False)
-    error: Mapped[str] = mapped_column(Text, default="")
-    created_at: Mapped[datetime] = mapped_column(default=now)
-    started_at: Mapped[datetime | None]
-    finished_at: Mapped[datetime | None]

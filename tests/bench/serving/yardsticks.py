@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from core.install import build_environment
 from core.settings import load
 
 TOOLS = ("llama-bench", "llama-batched-bench", "llama-server")
@@ -40,7 +41,8 @@ def build(place: Path) -> None:
     with tarfile.open(archive) as packed:
         packed.extractall(place, filter="data")
     source = place / archive.name.removesuffix(".tar.gz") / "vendor" / "llama.cpp"
-    subprocess.run(["cmake", "-S", str(source), "-B", str(place / "build"), *OPTIONS], check=True)
+    configure = ["cmake", "-S", str(source), "-B", str(place / "build"), *OPTIONS]
+    subprocess.run(configure, check=True, env=build_environment())
     made = ["cmake", "--build", str(place / "build"), "--parallel", str(os.cpu_count() or 1), "--target", *TOOLS]
     subprocess.run(made, check=True)
 

@@ -1,0 +1,60 @@
+"""A second embedding model beside the first, while the index changes from one to the other."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from core.errors import GroundworkError, ModelUnavailable
+from core.serving.embedder import Embedder
+
+log = logging.getLogger(__name__)
+
+
+class SecondEmbedder:
+    """At most one, loaded when it is first asked for. Safe to use from any thread."""
+
+    def __init__(self, load: Callable[[str], Embedder]) -> None:
+        """`load` loads the model of an id and raises what went wrong."""
+        self._load = load
+        self._lock = threading.Lock()
+        self._embedder: Embedder | None = None
+        self._loading, self._error = "", ""
+
+    @property
+    def id(self) -> str:
+        """Which one is loaded; "" while none is."""
+        return self._embedder.id if self._embedder else ""
+
+    @property
+    def form(self) -> str:
+        return self._embedder.form if self._embedder else ""
+
+    def find(self, model_id: str) -> Embedder:
+        """The embedder of that id. Raises ModelUnavailable until it is loaded, or why it cannot be."""
+        with self._lock:
+            if self._embedder is not None and self._embedder.id == model_id:
+                return self._embedder
+            if self._loading != model_id:
+                self._loading, self._error = model_id, ""
+                threading.Thread(target=self._fetch, args=(model_id,), name="second-embedder", daemon=True).start()
+            raise ModelUnavailable(self._error or f"The embedding model {model_id} is still loading. Try again soon.")
+
+    def close(self) -> None:
+        with self._lock:
+            if self._embedder is not None:
+                self._embedder.close()
+
+    def _fetch(self, model_id: str) -> None:
+        try:
+            made = self._load(model_id)
+        except GroundworkError as error:
+            log.warning("loading %s: %s", model_id, error)
+            with self._lock:
+                self._error = str(error)
+            return
+        with self._lock:
+            before, self._embedder, self._loading = self._embedder, made, ""
+        if before is not None:
+            before.close()

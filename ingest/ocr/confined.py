@@ -1,0 +1,23 @@
+"""Starts a recogniser inside limits: `python -I confined.py MEMORY SECONDS COMMAND…` limits itself, then becomes it."""
+
+import os
+import sys
+
+if __name__ == "__main__":
+    memory, seconds, *command = sys.argv[1:]
+    if sys.platform != "win32":
+        import resource
+
+        limits = ((resource.RLIMIT_AS, int(memory)), (resource.RLIMIT_CPU, int(seconds)), (resource.RLIMIT_CORE, 0))
+        for limit, most in limits:
+            try:
+                resource.setrlimit(limit, (most, most))
+            except (ValueError, OSError):
+                continue  # macOS does not take the limit on memory
+        os.nice(5)  # answers to people go first
+    if sys.platform == "linux":
+        import ctypes
+        import signal
+
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: end with the worker
+    os.execv(command[0], command)
