@@ -19,7 +19,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
 
-from core import services
+from core import installation, services
 from core.api import app as api
 from core.api import health
 from core.api.web import LocalOnly, SecureHeaders
@@ -36,7 +36,7 @@ log = logging.getLogger("groundwork")
 def _open() -> tuple[services.Services, Any]:
     settings = load()
     require_loopback(st.get_option("server.address"))
-    lock = services.lock_installation(settings)
+    lock = installation.lock_installation(settings)
     live = services.build(settings)
     services.use(live)
     live.start()

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from core.batches import Batches
-from core.documents import Documents, clean_name
+from core.documents import Documents
 from core.errors import BadUpload, Conflict, GroundworkError
+from core.names import clean_name
 
 log = logging.getLogger(__name__)
 

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from core.errors import BadUpload, NotFound
+from core.errors import NotFound
+from core.names import collection_name
 from core.retrieval.store import raise_generation
 from core.storage.db import Database
 from core.storage.tables import CollectionDocumentRow, CollectionRow, DocumentRow
-
-LONGEST_NAME = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +86,6 @@ def owned_document(session: Session, document_id: str, owner_id: str) -> Documen
     if row is None:
         raise NotFound("There is no such document. It may have been deleted.")
     return row
-
-
-def collection_name(name: str) -> str:
-    """The name of a collection as it is stored. Raises BadUpload when it is empty."""
-    name = " ".join(name.split())[:LONGEST_NAME]
-    if not name:
-        raise BadUpload("A collection needs a name.")
-    return name
 
 
 def owned_collection(session: Session, collection_id: str, owner_id: str) -> CollectionRow:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import delete as delete_rows
-from sqlalchemy import func, literal_column, select, text
+from sqlalchemy import func, literal_column, or_, select, text
 from sqlalchemy.orm import Session
 
 from core.collections import owned_document
@@ -30,6 +31,8 @@ from core.storage.tables import (
     JobRow,
     PageReadingRow,
     PassageRow,
+    SourceDocumentRow,
+    SourceItemRow,
     VectorDraftRow,
     VectorRow,
     now,
@@ -38,6 +41,15 @@ from core.storage.tables import (
 PROBES = 48  # words of the document that the keyword index is asked for afterwards
 INDEX_FILE = "index file"
 WORD = re.compile(r"[^\W_]{5,}")
+
+
+# Asked in the transaction of a deletion, with the document's id: nobody can come between the answer and the deletion.
+Condition = Callable[[Session, str], bool]
+
+
+def always(_session: Session, _document_id: str) -> bool:
+    """What a person deletes goes in any case."""
+    return True
 
 
 class Index(Protocol):
@@ -120,13 +132,16 @@ class Deletions:
         return dirty
 
 
-def delete(db: Database, files: FileStore, document_id: str, *, owner_id: str) -> None:
+def delete(db: Database, files: FileStore, document_id: str, *, owner_id: str, only_if: Condition = always) -> None:
     """Remove a document with all that was made of it, look for remains, and keep what was found.
 
-    Raises NotFound. A crash on the way leaves at most a file, which the sweep removes, and an unfinished search.
+    Nothing happens when `only_if` says no. Raises NotFound.
+    A crash on the way leaves at most a file, which the sweep removes, and an unfinished search.
     """
     with db.write() as session:
         row = owned_document(session, document_id, owner_id)
+        if not only_if(session, document_id):
+            return
         first, last = session.execute(
             select(func.min(ChunkRow.id), func.max(ChunkRow.id)).where(ChunkRow.document_id == document_id)
         ).one()
@@ -189,6 +204,8 @@ def _rows(session: Session, remains: _Remains) -> dict[str, int]:
         "passages": PassageRow.document_id == id,
         "citations": CitationRow.document_id == id,
         "chunks": ChunkRow.document_id == id,
+        "sources": SourceDocumentRow.document_id == id,
+        "source items": or_(SourceItemRow.document_id == id, SourceItemRow.previous_id == id),
     }
     found = {place: session.scalar(select(func.count()).where(condition)) or 0 for place, condition in places.items()}
     if remains.first_chunk is not None:

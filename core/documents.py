@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,16 +12,18 @@ from sqlalchemy.orm import Session
 
 from core import deletions
 from core.batches import KNOWN, REFUSED, note
-from core.collections import LONGEST_NAME, Collection, Collections, collections_of, owned_collection, owned_document
+from core.collections import Collection, Collections, collections_of, owned_collection, owned_document
 from core.errors import BadUpload, Conflict, NotFound
 from core.jobs import OPEN, Jobs
+from core.names import clean_name
 from core.retrieval.store import FOUND, raise_generation
+from core.sources.items import Attach, by_hand
 from core.storage.db import Database
 from core.storage.files import FileStore, ReceivedFile
 from core.storage.tables import CollectionDocumentRow, DocumentRow, DocumentTextRow, JobRow
 from core.types import DocumentStatus, Page
 
-__all__ = ["INGEST", "Added", "Collection", "DocumentInfo", "DocumentText", "Documents", "clean_name", "document_info"]
+__all__ = ["INGEST", "Added", "Collection", "DocumentInfo", "DocumentText", "Documents", "document_info"]
 
 INGEST = "ingest"
 
@@ -78,17 +79,18 @@ class Documents(Collections):
 
     def add(
         self, source: BinaryIO, *, name: str, owner_id: str, collection_id: str | None = None,
-        batch_id: str | None = None,
+        batch_id: str | None = None, attach: Attach = by_hand,
     ) -> Added:  # fmt: skip
         """Store an upload and queue its ingestion. The same bytes twice are one document, under its first name.
 
-        As a part of a batch, a refused or known file is noted there. Raises BadUpload (empty, too large, without a
-        name), NotFound for a foreign collection, Conflict for a cancelled batch, StorageFull.
+        As a part of a batch, a refused or known file is noted there. `attach` is called in the transaction that
+        registers it. Raises BadUpload (empty, too large, without a name), NotFound for a foreign collection,
+        Conflict for a cancelled batch, StorageFull.
         """
         name = clean_name(name)
         try:
             with self.files.receive(source, name=name, limit=self.limit) as received:
-                return self._register(received, name, owner_id, collection_id, batch_id)
+                return self._register(received, name, owner_id, collection_id, batch_id, attach)
         except BadUpload as error:
             if batch_id is not None:
                 with self.db.write() as session:
@@ -96,8 +98,9 @@ class Documents(Collections):
             raise
 
     def _register(
-        self, received: ReceivedFile, name: str, owner_id: str, collection_id: str | None, batch_id: str | None
-    ) -> Added:
+        self, received: ReceivedFile, name: str, owner_id: str, collection_id: str | None, batch_id: str | None,
+        attach: Attach,
+    ) -> Added:  # fmt: skip
         sha256, size = received.sha256, received.size
         with self.db.write() as session:
             if collection_id is not None:
@@ -108,6 +111,7 @@ class Documents(Collections):
                 row = DocumentRow(owner_id=owner_id, name=name, title=name, sha256=sha256, size=size)
                 session.add(row)
                 session.flush()
+            attach(session, row.id, duplicate)
             self.files.keep(received)  # also when the bytes are known: the file may have been lost
             if collection_id is not None:
                 session.merge(CollectionDocumentRow(collection_id=collection_id, document_id=row.id))
@@ -127,6 +131,7 @@ class Documents(Collections):
         name = self.get(document_id, owner_id=owner_id).name
         with self.files.receive(source, name=name, limit=self.limit) as received, self.db.write() as session:
             row = owned_document(session, document_id, owner_id)
+            by_hand(session, row.id, True)
             if row.sha256 == received.sha256:
                 return Added(row.id, None, row.name, duplicate=True)
             if (other := _with_bytes(session, owner_id, received.sha256)) is not None:
@@ -207,12 +212,12 @@ class Documents(Collections):
         info = self.get(document_id, owner_id=owner_id)
         return info, self.files.path(info.sha256).read_bytes()
 
-    def delete(self, document_id: str, *, owner_id: str) -> None:
+    def delete(self, document_id: str, *, owner_id: str, only_if: deletions.Condition = deletions.always) -> None:
         """Remove the document with its text, chunks, vectors and file; running work on it ends by itself.
 
-        What a search for its remains found is kept: see core/deletions.py.
+        `only_if` decides in the same transaction. What a search for its remains found is kept: see core/deletions.py.
         """
-        deletions.delete(self.db, self.files, document_id, owner_id=owner_id)
+        deletions.delete(self.db, self.files, document_id, owner_id=owner_id, only_if=only_if)
 
     def sweep(self, *, older_than: float) -> None:
         """Remove files that a crash left without a document. `older_than` is in seconds since the epoch."""
@@ -223,17 +228,6 @@ class Documents(Collections):
             for sha256 in set(self.files.stored()) - known:
                 if self.files.path(sha256).stat().st_mtime < older_than:
                     self.files.remove(sha256)
-
-
-def clean_name(name: str) -> str:
-    """The last part of a file name without anything that could act: paths, control and direction characters."""
-    last = unicodedata.normalize("NFC", name.replace("\\", "/")).rsplit("/", 1)[-1]
-    shown = "".join(c for c in last if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp"))
-    shown = " ".join(shown.split()).strip(" .")
-    if len(shown) > LONGEST_NAME:
-        stem, dot, ending = shown.rpartition(".")
-        shown = f"{stem[: LONGEST_NAME - 12]}…{dot}{ending[:10]}" if dot else shown[: LONGEST_NAME - 1] + "…"
-    return shown or "unnamed"
 
 
 def _with_bytes(session: Session, owner_id: str, sha256: str) -> DocumentRow | None:

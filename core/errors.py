@@ -9,6 +9,8 @@
     │   └── NoText               readable, but there is nothing to index
     ├── BadQuestion              a question is refused before any work is done
     ├── BadPrompt                a prompt text does not parse, or has unknown variables
+    ├── BadSource                a web address or a folder is refused
+    │   └── SourceUnreachable    it does not answer now; later it may
     ├── BadEndpoint              the description of another model service is refused
     ├── StorageError             the data folder or the database cannot do it
     │   ├── StorageBusy          locked by somebody else for too long
@@ -89,6 +91,22 @@ class BadEndpoint(GroundworkError):
     """The description of another model service is refused; the sentence says what to write instead."""
 
     status = 422
+
+
+class BadSource(GroundworkError):
+    """A web address or a folder is refused; the sentence says why."""
+
+    status = 422
+
+
+class SourceUnreachable(BadSource):
+    """A web server or a disk does not answer now; `retry_after` is in seconds, 0 when it did not say."""
+
+    status = 502
+
+    def __init__(self, message: str, *, retry_after: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class StorageError(GroundworkError):

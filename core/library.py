@@ -9,9 +9,10 @@ from datetime import datetime
 from sqlalchemy import Select, func, select
 from sqlalchemy.exc import IntegrityError
 
-from core.collections import collection_name, collections_of, owned_collection
+from core.collections import collections_of, owned_collection
 from core.documents import DocumentInfo, Documents, document_info
 from core.errors import Conflict, NotFound
+from core.names import collection_name
 from core.retrieval.store import FOUND, current_generation, raise_generation
 from core.storage.db import Database
 from core.storage.tables import CollectionDocumentRow, DocumentRow

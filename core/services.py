@@ -24,11 +24,11 @@ from core.chat.naming import Namer
 from core.chat.pipelines import Pipelines
 from core.chat.records import Recipe, TurnRecords
 from core.chat.turns import Turns
-from core.data_folder import lock_installation, make_folder
 from core.deletions import Deletions
 from core.documents import Documents
 from core.feedback import FeedbackBook
 from core.health import HealthWatch
+from core.installation import make_folder
 from core.jobs import Jobs
 from core.library import Library
 from core.models.active import ActiveEngine, GuestEngine
@@ -47,6 +47,8 @@ from core.retrieval.serving_index import ServingIndex
 from core.retrieval.store import ChunkStore
 from core.samples import Samples
 from core.settings import ROOT, Settings, load
+from core.sources.book import Sources
+from core.sources.reach import Reach
 from core.storage.db import Database
 from core.storage.files import FileStore
 from core.storage.migrations import upgrade
@@ -54,8 +56,6 @@ from core.types import GenerationOptions, Scope
 
 if TYPE_CHECKING:
     from core.chat.chain import AnswerChain
-
-__all__ = ["Services", "build", "get", "lock_installation", "use"]
 
 SEEDS = ROOT / "data" / "prompts"
 SAMPLES = ROOT / "data" / "samples"
@@ -79,6 +79,7 @@ class Services:
     arrivals: Arrivals
     overview: Overview
     library: Library
+    sources: Sources
     deletions: Deletions
     chunks: ChunkStore
     client: ModelClient
@@ -199,6 +200,7 @@ def build(settings: Settings, client: ModelClient | None = None) -> Services:
     accounts, files, jobs = Accounts(db), FileStore(settings.files), Jobs(db)
     accounts.prepare()
     documents = Documents(db, files, jobs, upload_mb=settings.upload_mb)
+    sources = Sources(db, data=settings.data, reach=Reach(private=settings.fetch_private))
     chunks, client = ChunkStore(db), client or ModelClient(settings.run)
     endpoints = Endpoints(db, KeyVault(settings.key_file))
     models = Models(settings, db, client, endpoints)
@@ -231,7 +233,7 @@ def build(settings: Settings, client: ModelClient | None = None) -> Services:
     rebuilds = Rebuilds(db, jobs, settings.embedding_model)
     return Services(
         settings, db, accounts, files, jobs, batches, documents, Arrivals(documents, batches),
-        Overview(db, jobs, batches, library, rebuilds), library,
+        Overview(db, jobs, batches, library, rebuilds), library, sources,
         Deletions(db, files, index), chunks, client, endpoints, models,
         workbench, comparisons, HealthWatch(models, client), index,
         rebuilds, chain, prompts, conversations, turns, Answers(db),

@@ -79,6 +79,10 @@ class Settings(BaseSettings):
         description="Languages of scans, as Tesseract names them: eng+deu; empty: up to three of those installed.",
     )
     ocr_page_seconds: float = Field(60.0, gt=0, description="Longest time that recognising one page may take.")
+    site_pages: int = Field(500, ge=1, le=20_000, description="Most pages of one web site.")
+    fetch_private: bool = Field(
+        False, description="Let web addresses lead into private networks, for an intranet; never to this machine."
+    )
     ingest: bool = Field(True, description="Start the ingest worker with the web application.")
 
     @field_validator("data", "models", "cache")

@@ -29,11 +29,13 @@ from core.settings import Settings, load
 from core.storage.db import Database
 from core.storage.files import FileStore
 from core.storage.migrations import upgrade
+from ingest import source_command
 from ingest.adding import add_file, complete, find_files, follow, sentence
 from ingest.intake import WAITING, Embedder, Intake, IntakeOptions
 from ingest.presence import Presence
 from ingest.reading import ReadingOptions
 from ingest.recut import begin_recutting
+from ingest.sources.making import make_keeper
 from ingest.split import Count
 from ingest.tokens import TokenCounter
 from ingest.worker import Worker
@@ -69,11 +71,13 @@ def _parser() -> argparse.ArgumentParser:
     work = commands.add_parser("work", help="work the queue until told to stop (the application starts this itself)")
     work.add_argument("--parent-pipe", action="store_true", help="end when standard input ends")
 
-    add = commands.add_parser("add", help="add files, or all files of folders")
-    add.add_argument("paths", nargs="+", type=Path, metavar="PATH")
+    add = commands.add_parser("add", help="add files, all files of folders, or web addresses")
+    add.add_argument("paths", nargs="+", metavar="PATH")
     add.add_argument("--collection", metavar="NAME", help="put them into this collection; it is made when missing")
     add.add_argument("--wait", action="store_true", help="wait until all are in; fail when one fails")
     add.add_argument("--json", action="store_true", help="print what became of each file as JSON")
+    source_command.add_options(add)
+    source_command.add_commands(commands)
     return parser
 
 
@@ -85,14 +89,17 @@ def _add(options: argparse.Namespace) -> int:
 
     live = services.build(load())
     try:
-        return _add_files(live, options)
+        if options.command == "sources":
+            return source_command.run_sources(live, options)
+        return source_command.watch_folder(live, options) if options.command == "watch" else _add_files(live, options)
     finally:
         live.release()
 
 
 def _add_files(live: Services, options: argparse.Namespace) -> int:
     owner_id = live.accounts.who().id
-    files = list(find_files(options.paths))
+    addresses = [path for path in options.paths if source_command.is_address(path)]
+    files = list(find_files([Path(path) for path in options.paths if path not in addresses]))
     collection_id = live.documents.collection(options.collection, owner_id=owner_id) if options.collection else None
     batch_id = live.batches.begin(owner_id=owner_id, expected=len(files)) if len(files) > 1 else None
     outcomes = [
@@ -101,6 +108,7 @@ def _add_files(live: Services, options: argparse.Namespace) -> int:
     ]
     if batch_id is not None:
         live.batches.complete(batch_id, owner_id=owner_id)
+    outcomes += source_command.add_addresses(live, addresses, options, collection_id)
     working = bool(Presence(live.settings.run).living())
     if options.wait:
         with nullcontext() if working else _own_worker(live):
@@ -111,7 +119,7 @@ def _add_files(live: Services, options: argparse.Namespace) -> int:
             print(sentence(outcome))
     if options.json:
         print(json.dumps([asdict(outcome) for outcome in outcomes], ensure_ascii=False, indent=2))
-    elif not (options.wait or working):
+    elif files and not (options.wait or working):
         _say("Groundwork does not run now: the files are read when it starts, or at once with --wait.")
     return 1 if any(outcome.error for outcome in outcomes) else 0
 
@@ -165,6 +173,7 @@ def work(settings: Settings, *, parent_pipe: bool) -> int:
     Rebuilds(db, Jobs(db), settings.embedding_model).begin_if_needed(owner_id=LOCAL.id)
     worker = make_worker(settings, db, client, stop)
     begin_recutting(db, worker.splitter)
+    make_keeper(settings, db, stop).start()
     log.info("worker %s starts", worker.id)
     worker.run()
     client.close()

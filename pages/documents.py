@@ -10,6 +10,7 @@ from pages.ui import (
     document_list,
     document_progress,
     frame,
+    sources,
     state,
     upload,
     welcome,
@@ -19,6 +20,7 @@ from pages.ui import (
 def draw(user: User) -> None:
     homes = state.services().documents.list_collections(owner_id=user.id)
     upload.form(homes, user)
+    sources.section(homes, user)
     document_progress.draw(user)
     document_deletions.told(user)
     if not document_list.draw(homes, user):

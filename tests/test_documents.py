@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from core import leases as jobs_module
-from core.documents import clean_name
 from core.errors import BadUpload, Cancelled, Conflict, NotFound
 from core.fsck import Fsck
+from core.names import clean_name
 from core.services import Services
 from core.types import Chunk, Document, DocumentStatus, JobStatus
 

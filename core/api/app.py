@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from core.api import chat, documents, jobs
+from core.api import chat, documents, jobs, sources
 from core.api.web import BodyLimit
 from core.errors import GroundworkError, ModelBusy
 from core.settings import VERSION
@@ -26,8 +26,8 @@ REFUSALS = {
 
 
 def rest() -> FastAPI:
-    """Documents, collections, jobs and batches: to be mounted at /api/v1."""
-    return _application(documents.router, jobs.router, body_mb=UPLOADS_MB)
+    """Documents, collections, jobs, batches and sources: to be mounted at /api/v1."""
+    return _application(documents.router, jobs.router, sources.router, body_mb=UPLOADS_MB)
 
 
 def openai() -> FastAPI:

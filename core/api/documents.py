@@ -8,38 +8,55 @@ from fastapi import APIRouter, File, Form, Response, UploadFile
 
 from core import services
 from core.deletions import Deletion
-from core.documents import DocumentInfo, clean_name
+from core.documents import DocumentInfo
 from core.errors import BadUpload
+from core.names import clean_name
+from core.sources.told import source_json
 
 router = APIRouter(tags=["documents"])
 
 
 @router.post("/documents", status_code=202)
 def add_documents(
-    files: Annotated[list[UploadFile], File()], collection: Annotated[str, Form()] = ""
+    files: Annotated[list[UploadFile] | None, File()] = None,
+    collection: Annotated[str, Form()] = "",
+    address: Annotated[str, Form()] = "",
 ) -> dict[str, Any]:
-    """Take in one or many files; each gets a job that reads it. A collection is made when it does not exist.
+    """Take in one or many files, each of which gets a job that reads it, and the page at a web address.
 
-    Many files are a batch: one of them that is refused does not keep the others out, and is listed as refused.
+    A collection is made when it does not exist. Many files are a batch: one of them that is refused does not keep
+    the others out, and is listed as refused. More about addresses is under /sources.
     """
+    sent = files or []
+    if not sent and not address.strip():
+        raise BadUpload("Send at least one file, or the address of a web page.")
     live, user = services.get(), services.get().accounts.who()
     home = live.documents.collection(collection, owner_id=user.id) if collection.strip() else None
-    batch_id = live.batches.begin(owner_id=user.id, expected=len(files)) if len(files) > 1 else None
+    # The address first: when it is wrong, nothing has been taken in yet.
+    page = live.sources.add_site(address, owner_id=user.id, collection_id=home) if address.strip() else None
+    taken = _take_in(sent, user.id, home, alone=len(sent) == 1 and page is None)
+    return {"source": source_json(page) if page else None, **taken}
+
+
+def _take_in(files: list[UploadFile], owner_id: str, home: str | None, *, alone: bool) -> dict[str, Any]:
+    """Store files and say what became of each. Raises BadUpload for a refused one that was sent `alone`."""
+    live = services.get()
+    batch_id = live.batches.begin(owner_id=owner_id, expected=len(files)) if len(files) > 1 else None
     added: list[dict[str, Any]] = []
     refused: list[dict[str, Any]] = []
     for file in files:
         try:
             one = live.documents.add(
-                file.file, name=file.filename or "", owner_id=user.id, collection_id=home, batch_id=batch_id
+                file.file, name=file.filename or "", owner_id=owner_id, collection_id=home, batch_id=batch_id
             )
         except BadUpload as error:
-            if batch_id is None:
+            if alone:
                 raise
             refused.append({"name": clean_name(file.filename or ""), "code": error.code, "message": str(error)})
         else:
             added.append({"id": one.document_id, "name": one.name, "job_id": one.job_id, "duplicate": one.duplicate})
     if batch_id is not None:
-        live.batches.complete(batch_id, owner_id=user.id)
+        live.batches.complete(batch_id, owner_id=owner_id)
     return {"documents": added, "refused": refused, "batch_id": batch_id}
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core.documents import LONGEST_NAME, Collection
+from core.documents import Collection
+from core.names import LONGEST_NAME
 from core.types import User
 from pages.ui import state
 from pages.ui.figures import count

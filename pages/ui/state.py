@@ -60,6 +60,10 @@ class DocumentsState:
     documents: int = 0  # all there were when the page was drawn
     gone: tuple[str, ...] = ()  # documents that were just deleted, until that was read
     deletions: bool = False  # the list of deletions is open
+    adding_source: bool = False  # the form for a web page or folder
+    source: str | None = None  # a web page or folder whose details are open
+    source_problem: str = ""  # what was wrong with the form at the last attempt to save it
+    active_sources: frozenset[str] = frozenset()  # those that were looked at at the last look
 
 
 @dataclass

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.arrivals import Arrival
-from core.documents import Collection, clean_name
+from core.documents import Collection
 from core.errors import GroundworkError
+from core.names import clean_name
 from core.types import User
 from pages.ui import document_kinds, state
 from pages.ui.figures import count

@@ -32,6 +32,7 @@ from core.storage.tables.prompts import (
     PromptVersionRow,
     PublicationRow,
 )
+from core.storage.tables.sources import SourceDocumentRow, SourceItemRow, SourceRow
 
 __all__ = [
     "Base",
@@ -59,6 +60,9 @@ __all__ = [
     "PromptRow",
     "PromptVersionRow",
     "PublicationRow",
+    "SourceDocumentRow",
+    "SourceItemRow",
+    "SourceRow",
     "TraceRow",
     "UserRow",
     "UtcTime",

@@ -1,4 +1,4 @@
-"""The folder of everything that is kept: made when it is missing, used by one application at a time."""
+"""The data folder as the place of one installation: it can be written to, and one application has it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def lock_installation(settings: Settings) -> FileLock:
 
 
 def make_folder(folder: Path) -> None:
-    """Make it and try to write into it. Raises StorageError."""
+    """Make the folder and try whether it can be written to. Raises StorageError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".probe-{os.getpid()}"

@@ -1,0 +1,1 @@
+"""Looking at web sites and watched folders, in the ingest worker."""
