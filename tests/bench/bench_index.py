@@ -72,7 +72,7 @@ def _prepare(folder: Path, data: Path, size: int) -> None:
     fill(live, base, have, size)
     written = time.monotonic()
     live.index.warm()
-    live.index.upkeep.settle()
+    live.index.current().upkeep.settle()
     built = time.monotonic()
     live.index.close()
     live.release()
@@ -122,7 +122,7 @@ def measure(folder: Path, size: int) -> None:
     base = load_or_make(live, folder)
     KeywordIndex(live.db).search("warm the imports", EVERYTHING, 1)
     figures["memory_before"] = memory()
-    index = live.index
+    index = live.index.current()
     began = time.perf_counter()
     assert index.warm() == size
     figures["load"] = (time.perf_counter() - began) * 1000

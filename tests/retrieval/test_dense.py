@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
-from core.retrieval.dense import DenseIndex, Limits, NearIndex, index_file, read, upkeep, write
+from core.retrieval.dense import DenseIndex, Limits, NearIndex, feed, index_file, read, upkeep, write
 from core.retrieval.dense.gaps import EVERYTHING, OPEN, fill, open_end
 from core.retrieval.dense.near import make
 from core.retrieval.dense.sharing import SharedLock
@@ -366,6 +366,18 @@ def test_the_thread_ends_when_the_application_does(library: Library, new_index: 
     index.search(cloud(1)[0], ME, 5)
     index.close()
     assert not [thread for thread in threading.enumerate() if thread.name == "index"]
+
+
+@pytest.mark.parametrize("statement", [feed.ADDED, feed.FROM])
+def test_what_is_new_is_found_without_reading_all_vectors(
+    library: Library, new_index: Callable[..., DenseIndex], statement: TextClause
+) -> None:
+    library.add(cloud(20))
+    values = {"gaps": "[[21, 99]]", "start": 21, "embedder": new_index().embedder, "dimension": DIMENSION, "most": 9}
+    with library.live.db.read() as session:
+        plan = [row[3] for row in session.execute(text(f"EXPLAIN QUERY PLAN {statement}"), values)]
+    assert [step for step in plan if "vectors" in step and "(chunk_id>?" in step], plan
+    assert not [step for step in plan if "TEMP B-TREE" in step], plan
 
 
 # --- the file ---

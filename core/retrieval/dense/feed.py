@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import ColumnElement, Row, Select, column, func, select, text
+from sqlalchemy import Row, Select, column, func, select, text
 
 from core.retrieval.dense.gaps import OPEN, Gap, Ids, fill, open_end
 from core.retrieval.dense.near import NOTHING, Vectors
@@ -21,15 +21,21 @@ from core.storage.tables import ChunkRow, DocumentRow, VectorRow
 from core.types import Scope
 
 BLOCK = 4096  # vectors read at once: 6 MB
+PIECE = 1 << 16  # characters
 SAMPLE_RUN = 64  # neighbouring vectors that a sample takes from one place
 
-# CROSS JOIN keeps the order: SQLite would rather read all vectors and look for each in the list.
+# CROSS JOIN and the sign before `embedder` keep SQLite to the order of chunk ids. By itself it would take the index
+# that begins with the embedder, read and sort all of its vectors, and keep a few.
 ADDED = text("""
     SELECT vectors.chunk_id, vectors.data
     FROM json_each(:gaps) AS gap CROSS JOIN vectors
     WHERE vectors.chunk_id BETWEEN json_extract(gap.value, '$[0]') AND json_extract(gap.value, '$[1]')
-    AND vectors.embedder = :embedder AND vectors.dimension = :dimension
+    AND +vectors.embedder = :embedder AND vectors.dimension = :dimension
     LIMIT :most""")
+FROM = text("""
+    SELECT chunk_id, data FROM vectors
+    WHERE chunk_id >= :start AND +embedder = :embedder AND dimension = :dimension ORDER BY chunk_id LIMIT :most""")
+NEWEST = text("SELECT dimension FROM vectors WHERE +embedder = :embedder ORDER BY chunk_id DESC LIMIT 1")
 FILLABLE = text("""
     SELECT (SELECT min(id) FROM chunks WHERE id BETWEEN json_extract(value, '$[0]') AND json_extract(value, '$[1]')),
     (SELECT max(id) FROM chunks WHERE id BETWEEN json_extract(value, '$[0]') AND json_extract(value, '$[1]'))
@@ -67,12 +73,10 @@ class VectorFeed:
 
     def size(self) -> tuple[int, int, int]:
         """Generation, number of vectors, and their dimension: that of the newest; 0 when there are none."""
-        mine = VectorRow.embedder == self.embedder
+        count = select(func.count()).select_from(VectorRow).where(VectorRow.embedder == self.embedder)
         with self.db.read() as session:
-            newest = select(VectorRow.dimension).where(mine).order_by(VectorRow.chunk_id.desc()).limit(1)
-            dimension = session.scalar(newest) or 0
-            count = select(func.count()).select_from(VectorRow).where(mine, VectorRow.dimension == dimension)
-            return current_generation(session), (session.scalar(count) or 0) if dimension else 0, dimension
+            dimension = session.scalar(NEWEST, {"embedder": self.embedder}) or 0
+            return current_generation(session), session.scalar(count) or 0, dimension
 
     def added(self, gaps: Sequence[Gap], dimension: int) -> Additions:
         """A block of vectors whose ids lie in the gaps, which are sorted and end with an open one."""
@@ -98,7 +102,7 @@ class VectorFeed:
         with self.db.read() as session:
             newest = session.scalar(select(func.max(VectorRow.chunk_id))) or 0
             places = np.unique(luck.integers(0, newest + 1, size=count // SAMPLE_RUN + 1))
-            parts = [session.execute(self._from(int(place), dimension, SAMPLE_RUN)).all() for place in places]
+            parts = [session.execute(FROM, self._at(int(place), dimension, SAMPLE_RUN)).all() for place in places]
         known = {id: data for part in parts for id, data in part}
         return unpacked(list(known.items()), dimension)[1]
 
@@ -107,11 +111,11 @@ class VectorFeed:
         start = 0
         while True:
             with self.db.read() as session:
-                ids, vectors = unpacked(session.execute(self._from(start, dimension, self.block)).all(), dimension)
-            if not len(ids):
+                rows = session.execute(FROM, self._at(start, dimension, self.block)).all()
+            if not rows:
                 return
-            yield ids, vectors
-            start = int(ids[-1]) + 1
+            yield unpacked(rows, dimension)
+            start = rows[-1][0] + 1
 
     def chunk_ids(self) -> tuple[int, Ids]:
         """The generation and the ids of all chunks that there are, sorted."""
@@ -137,9 +141,8 @@ class VectorFeed:
         with self.db.read() as session:
             return unpacked(session.execute(self._of(ids, dimension)).all(), dimension)
 
-    def _from(self, start: int, dimension: int, most: int) -> Select[int, bytes]:
-        query = select(VectorRow.chunk_id, VectorRow.data).order_by(VectorRow.chunk_id).limit(most)
-        return query.where(*self._mine(dimension), VectorRow.chunk_id >= start)
+    def _at(self, start: int, dimension: int, most: int) -> dict[str, object]:
+        return {"start": start, "embedder": self.embedder, "dimension": dimension, "most": most}
 
     def _of(self, ids: Ids, dimension: int, scope: Scope | None = None) -> Select[int, bytes]:
         wanted = func.json_each(json.dumps(ids.tolist())).table_valued(column("value"))
@@ -147,10 +150,7 @@ class VectorFeed:
         if scope is not None:
             query = query.join(ChunkRow, ChunkRow.id == VectorRow.chunk_id)
             query = query.join(DocumentRow, DocumentRow.id == ChunkRow.document_id).where(*visible(scope))
-        return query.where(*self._mine(dimension))
-
-    def _mine(self, dimension: int) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-        return VectorRow.embedder == self.embedder, VectorRow.dimension == dimension
+        return query.where(VectorRow.embedder == self.embedder, VectorRow.dimension == dimension)
 
 
 def unpacked(rows: Sequence[Row[int, bytes] | tuple[int, bytes]], dimension: int) -> tuple[Ids, Vectors]:
@@ -161,4 +161,11 @@ def unpacked(rows: Sequence[Row[int, bytes] | tuple[int, bytes]], dimension: int
 
 
 def parsed(listed: str | None) -> Ids:
-    return np.sort(np.fromstring(listed, dtype=np.int64, sep=",")) if listed else NOTHING
+    """The numbers of a list with commas, sorted; read piece by piece, so that other threads come to their turn."""
+    parts, start = [NOTHING], 0
+    while listed and start >= 0:
+        comma = listed.find(",", start + PIECE)
+        piece = listed[start:comma] if comma >= 0 else listed[start:]
+        parts.append(np.fromstring(piece, dtype=np.int64, sep=","))
+        start = comma + 1 if comma >= 0 else -1
+    return np.sort(np.concatenate(parts))

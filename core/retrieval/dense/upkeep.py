@@ -164,10 +164,14 @@ class Upkeep:
         held = self.held
         if held is None or held.cleaned >= held.generation:
             return
-        began = time.monotonic()
+        self._remove(held, *self._gone(held))
+
+    def _gone(self, held: Held) -> tuple[Ids, int]:
+        """What the index has and the database has no more, and as of which generation."""
+        began, known = time.monotonic(), held.ids  # first: what is added while the database lists its own is not gone
         generation, chunks = self.feed.chunk_ids()
-        self._remove(held, _missing(held.ids, chunks), generation)
         self._clean_after = time.monotonic() + (time.monotonic() - began) * CLEANING_SHARE
+        return _missing(known, chunks), generation
 
     def _remove(self, held: Held, gone: Ids, generation: int) -> None:
         if len(gone):
@@ -248,8 +252,9 @@ class Upkeep:
                 self._extend(held)
         elif held.cleaned < held.generation:
             self._stopped.wait(max(0.0, self._clean_after - time.monotonic()))
+            gone, generation = self._gone(held)  # takes long, and no search has to wait for it
             with self._changing:
-                self._clean()
+                self._remove(held, gone, generation)
         return held.due(self.limits)
 
     def _replace(self) -> bool:
