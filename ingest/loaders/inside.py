@@ -10,16 +10,16 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PosixPath
 from typing import Self
 
-from core.errors import BadUpload
+from core.errors import BadUpload, NoText
 from core.types import Document
 from ingest.loaders.clean import one_line
-from ingest.loaders.draft import Draft
+from ingest.loaders.draft import Draft, listed
 
-MOST_FILES = 500
+MOST_FILES = 2_000
 MOST_BYTES = 256 << 20
 DEEPEST = 4
 LONGEST_NAME = 120
@@ -38,11 +38,25 @@ _allowance: ContextVar[_Allowance | None] = ContextVar("allowance", default=None
 
 
 def read(data: bytes, name: str) -> Document:
-    """The document of a file inside the one being read. Raises BadUpload, also when the allowance is used up."""
+    """The document of a file inside the one being read. Raises BadUpload, also when the allowance is used up.
+
+    Text recognition works on uploads alone, so what is only a picture is refused; pages that are one are named.
+    """
     from ingest import loaders  # which knows the loaders of mails and archives, and they know this module
 
     with _one_deeper(len(data), name), as_path(data) as path:
-        return loaders.read(path, name)
+        document = loaders.read(path, name)
+    if not document.pictures:
+        return document
+    if not document.text.strip():
+        raise NoText(f"{name} is a picture or a scan inside another file. Upload it by itself to have it read.")
+    pages = (
+        f"page {document.pictures[0]} is a picture"
+        if len(document.pictures) == 1
+        else (f"pages {listed(document.pictures)} are pictures")
+    )
+    warning = f"In {name} {pages}. Upload it by itself to have them read."
+    return replace(document, pictures=(), warnings=(*document.warnings, warning))
 
 
 def add(draft: Draft, data: bytes, name: str, *, level: int = 1) -> str:

@@ -16,6 +16,7 @@ from functools import lru_cache
 Moment = datetime | date | time | timedelta
 
 LONGEST_CODE = 255
+_WITHOUT_END = (float("inf"), float("-inf"))
 MOST_DECIMALS = 30
 _TOKEN = re.compile(r'"([^"]*)"|\\(.)|_.|\*.|\[([^\]]*)\]|(AM/PM|A/P|General|E[+-]|.)', re.I | re.S)
 _SECTIONS = re.compile(r'((?:"[^"]*"|\\.|\[[^\]]*\]|[^;])*)(?:;|\Z)', re.S)
@@ -68,8 +69,10 @@ def _sections(code: str) -> tuple[_Section, ...]:
 
 def shown_number(value: int | float, code: str = "General") -> str:
     """A number as a cell of this format shows it; what is too strange for the format is shown plainly."""
-    if value != value or value in (float("inf"), float("-inf")):
+    if value != value or value in _WITHOUT_END:
         return str(value)
+    if code == "General":
+        return _plain(value)
     section, number = _section_for(value, _sections(code))
     signs = section.signs()
     if "general" in signs.lower() or (not signs and not section.tokens):

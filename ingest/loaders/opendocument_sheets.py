@@ -11,6 +11,10 @@ from ingest.loaders.opendocument_body import BodyReader, Styles
 from ingest.loaders.opendocument_names import OFFICE, STYLE, TABLE, TEXT
 
 _LEFT_OUT = TABLE + "shapes"
+_COLUMNS, _ROWS = TABLE + "number-columns-repeated", TABLE + "number-rows-repeated"
+_ACROSS, _DOWN = TABLE + "number-columns-spanned", TABLE + "number-rows-spanned"
+_CELL, _COVERED = TABLE + "table-cell", TABLE + "covered-table-cell"
+_P, _H = TEXT + "p", TEXT + "h"
 MOST_REPEATED = 1_000  # times that a filled cell or row may stand for itself and those beside it
 MOST_ROWS = 1 << 24
 
@@ -88,12 +92,12 @@ class _SheetsReader:
     def _read(self, element: Any, grid: Grid, title: str) -> None:
         unseen = element.get(TABLE + "visibility") == "collapse"
         if element.tag == TABLE + "table-column":
-            after = self._column + _count(element, "number-columns-repeated")
+            after = self._column + _count(element, _COLUMNS)
             if unseen:
                 self._unseen_columns.append(range(self._column, after))
             self._column = after
             return
-        times = _count(element, "number-rows-repeated")
+        times = _count(element, _ROWS)
         cells = list(self._cells(element, grid))
         seen = [] if unseen else [cell for cell in cells if not any(cell[0] in one for one in self._unseen_columns)]
         if len(seen) < len(cells) and title not in self._partly:
@@ -106,15 +110,15 @@ class _SheetsReader:
 
     def _cells(self, row: Any, grid: Grid) -> Iterator[tuple[int, Cell]]:
         column = 1
-        for element in row.iterchildren(TABLE + "table-cell", TABLE + "covered-table-cell"):
-            times = _count(element, "number-columns-repeated")
-            paragraphs = (self._text.text(part) for part in element.iterchildren(TEXT + "p", TEXT + "h"))
-            text = " ".join(" ".join(paragraphs).split())
-            if text and element.tag == TABLE + "table-cell":
+        for element in row.iterchildren(_CELL, _COVERED):
+            times = _count(element, _COLUMNS)
+            text = " ".join(" ".join(self._text.text(part) for part in element.iterchildren(_P, _H)).split())
+            if text and element.tag == _CELL:
                 self._cut = self._cut or times > MOST_REPEATED
+                shown = Cell(text, _may_name(element))
                 for at in range(column, column + min(times, MOST_REPEATED)):
-                    yield at, Cell(text, _may_name(element))
-                down, across = _count(element, "number-rows-spanned"), _count(element, "number-columns-spanned")
+                    yield at, shown
+                down, across = _count(element, _DOWN), _count(element, _ACROSS)
                 if down > 1 or across > 1:
                     grid.merged.append((self._row, column, self._row + down - 1, column + across - 1))
             column = min(column + times, MOST_ROWS)
@@ -127,5 +131,7 @@ def _may_name(cell: Any) -> bool:
 
 
 def _count(element: Any, attribute: str) -> int:
-    text = element.get(TABLE + attribute) or "1"
+    text = element.get(attribute)
+    if text is None:
+        return 1
     return max(1, int(text)) if text.isascii() and text.isdecimal() and len(text) < 10 else 1

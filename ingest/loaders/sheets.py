@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 _FORMULA = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}f"
 _COMMENTS = ("xl/comments", "xl/threadedComments")
 _YES = ("1", "true")
+_EMPTY = Cell("")
+_NUMBERS = (int, float)
+_MOMENTS = (datetime, date, time, timedelta)
 
 
 @dataclass(slots=True)
@@ -171,15 +174,19 @@ class _Formats:
 
 
 def _shown(value: object, formats: _Formats, cell: dict[str, Any]) -> Cell:
-    """What people see in a cell, and whether it may name a column."""
+    """What people see in a cell, and whether it may name a column. Called for every cell of a workbook."""
+    if value is None:
+        return _EMPTY
+    if isinstance(value, str):
+        return Cell(" ".join(value.split()))
     if isinstance(value, bool):
         return Cell(str(value).upper(), False)
-    if isinstance(value, int | float):
-        code = formats.code(cell)
-        return Cell(shown_number(value, code), code == "General" and value in YEARS)
-    if isinstance(value, datetime | date | time | timedelta):
-        return Cell(shown_moment(value, formats.code(cell)), isinstance(value, date))
-    return Cell(" ".join(str(value).split()) if value is not None else "")
+    code = formats.code(cell)
+    if isinstance(value, _NUMBERS):
+        return Cell(shown_number(value, code), type(value) is int and code == "General" and value in YEARS)
+    if isinstance(value, _MOMENTS):
+        return Cell(shown_moment(value, code), isinstance(value, date))
+    return Cell(" ".join(str(value).split()))
 
 
 def _hidden_row(attributes: dict[str, str]) -> bool:

@@ -36,7 +36,8 @@ class Kind(Enum):
 class Edge(Enum):
     """What a part begins with."""
 
-    section = "section"  # a heading or a page
+    page = "page"
+    section = "section"  # a heading
     block = "block"  # a table, code, or what comes after one
 
 
@@ -55,11 +56,11 @@ def parts(document: Document) -> Iterator[Part]:
     """Consecutive parts that together are the text."""
     text, tables = document.text, sorted(document.tables, key=lambda table: table.start)
     code = [(0, len(text))] if is_code(document.media_type) else list(fences(text))
-    hard = {0, *(heading.start for heading in document.headings), *(page.start for page in document.pages)}
+    pages, headings = {page.start for page in document.pages}, {0, *(heading.start for heading in document.headings)}
     soft = {edge for table in tables for edge in (table.start, table.end)} | {edge for place in code for edge in place}
     table_starts, code_starts = [table.start for table in tables], [start for start, _ in code]
-    for start, end in pairwise(sorted(edge for edge in {*hard, *soft, len(text)} if edge <= len(text))):
-        edge = Edge.section if start in hard else Edge.block
+    for start, end in pairwise(sorted(edge for edge in {*pages, *headings, *soft, len(text)} if edge <= len(text))):
+        edge = Edge.page if start in pages else Edge.section if start in headings else Edge.block
         above = bisect_right(table_starts, start) - 1
         if above >= 0 and start < tables[above].end:
             yield Part(start, end, Kind.table, edge, tables[above])

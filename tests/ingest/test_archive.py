@@ -5,6 +5,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from core.errors import BadUpload, UnknownType
 from core.types import Document
@@ -67,6 +68,16 @@ def test_what_is_left_out_is_named_and_what_nobody_wrote_is_passed_over(tmp_path
         "Left out: e.txt is empty. Choose a file that has content.",
     )
     assert document.text == "a.txt\n\ntext"
+
+
+def test_a_picture_inside_is_named_because_text_recognition_works_on_uploads_alone(tmp_path: Path) -> None:
+    picture = io.BytesIO()
+    Image.new("L", (400, 200), 255).save(picture, "PNG")
+    document = load(package(tmp_path / "a", {"a.txt": "text", "photo.png": picture.getvalue()}))
+    assert document.text == "a.txt\n\ntext"
+    assert document.warnings == (
+        "Left out: photo.png is a picture or a scan inside another file. Upload it by itself to have it read.",
+    )
 
 
 def test_of_many_files_that_are_left_out_only_some_are_named(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -45,16 +46,23 @@ def test_the_chunks_of_a_sample_hold_its_whole_text_in_order(path: Path) -> None
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the evaluation data is not beside the repository")
 def test_the_chunks_of_every_real_file_hold_its_whole_text_in_order() -> None:
-    read = 0
-    for path in sorted(path for path in REAL.rglob("*") if path.is_file() and path.stat().st_size < LARGEST):
-        try:
-            document = sandbox.parse(path, path.name, seconds=60, memory_mb=1024)
-        except BadUpload:
-            continue
-        if len(document.text) <= MOST_CHARACTERS:
-            check(document, split(document, count_tokens=words), words)
-            read += 1
-    assert read > 100
+    paths = sorted(path for path in REAL.rglob("*") if path.is_file() and path.stat().st_size < LARGEST)
+    with ThreadPoolExecutor(2) as readers:
+        documents = [
+            document
+            for document in readers.map(parsed, paths)
+            if document is not None and len(document.text) <= MOST_CHARACTERS
+        ]
+    for document in documents:
+        check(document, split(document, count_tokens=words), words)
+    assert len(documents) > 100
+
+
+def parsed(path: Path) -> Document | None:
+    try:
+        return sandbox.parse(path, path.name, seconds=60, memory_mb=1024)
+    except BadUpload:
+        return None
 
 
 @pytest.mark.model
@@ -68,7 +76,6 @@ def test_words_are_counted_as_their_text_and_all_is_read_by_the_embedder(path: P
     check(document, chunks, count)
     texts = [chunk.text for chunk in chunks]
     assert count.many(texts) == [count(text) for text in texts]
-    assert max(count(text) for text in texts) > READS // 4
 
 
 @pytest.mark.model

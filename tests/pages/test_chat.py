@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable
 
@@ -245,7 +246,7 @@ def test_the_passages_and_the_time_of_each_step_are_shown_on_demand(visit: Open,
     assert "Searching" not in said(at)
     at.session_state[f"details-{answered.id}"] = True
     at.run()
-    assert "Searching 0.0 s" in said(fine(at))
+    assert re.search(r"Searching 0\.\d s", said(fine(at)))
     assert "tokens read" in said(at)
     assert "The manual is printed in Lund." in said(at)
 
