@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from sqlalchemy import TextClause, text
 
 from core.retrieval.dense import DenseIndex, Limits, NearIndex, feed, index_file, read, upkeep, write
+from core.retrieval.dense import index as index_module
 from core.retrieval.dense.gaps import EVERYTHING, OPEN, fill, open_end
 from core.retrieval.dense.near import make
 from core.retrieval.dense.sharing import SharedLock
@@ -219,9 +220,7 @@ def test_a_scope_of_one_document_is_compared_exactly_however_large_the_library(
 def test_a_collection_that_is_too_large_to_be_compared_one_by_one_keeps_its_recall(
     library: Library, new_index: Callable[..., DenseIndex], live: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from core.retrieval.dense import index as searching
-
-    monkeypatch.setattr(searching, "EXACT_SCOPE", 10)
+    monkeypatch.setattr(index_module, "EXACT_SCOPE", 10)
     inside = [library.add(cloud(100, seed), collection="Some") for seed in range(3)]
     for seed in range(3, 15):
         library.add(cloud(100, seed))
@@ -230,6 +229,17 @@ def test_a_collection_that_is_too_large_to_be_compared_one_by_one_keeps_its_reca
     among = [id for document in inside for id in library.chunks[document]]
     assert library.recall(index, scope, among) >= 0.98
     assert {id for id, _ in index.search(cloud(1, 9)[0], scope, 10)} <= set(among)
+
+
+@pytest.mark.parametrize("limits", [Limits(), SMALL])
+def test_ids_behind_the_end_of_what_is_allowed_are_not_allowed(limits: Limits) -> None:
+    vectors = cloud(600)
+    index = make(DIMENSION, len(vectors), vectors, limits, lambda: False)
+    assert index is not None
+    index.add(np.arange(600), vectors)
+    memory = np.full(200, 255, dtype=np.uint8)  # whatever lies behind is full of ones
+    found, _ = index.search(vectors[500], 50, probes=100, allowed=memory[:4])
+    assert set(found.tolist()) == set(range(32))
 
 
 def test_who_owns_little_among_many_finds_all_of_it(library: Library, new_index: Callable[..., DenseIndex]) -> None:

@@ -55,13 +55,16 @@ class NearIndex:
         return int(self._index.ntotal)
 
     def search(self, vector: Vectors, k: int, *, probes: int, allowed: Bits | None = None) -> tuple[Ids, Vectors]:
-        """Up to k ids and their scores, best first; `allowed` has a bit for every id, lowest bit first."""
+        """Up to k ids and their scores, best first.
+
+        `allowed` has a bit for every id, lowest bit first; an id behind its end is not allowed.
+        """
         import faiss
 
         # Of this thread: FAISS shares one search among the cores, and when a model works on one of them, the search
         # waits for that core with all others: 80 ms instead of 1 ms.
         faiss.omp_set_num_threads(1)
-        selector = faiss.IDSelectorBitmap(len(allowed) * 8, faiss.swig_ptr(allowed)) if allowed is not None else None
+        selector = faiss.IDSelectorBitmap(len(allowed), faiss.swig_ptr(allowed)) if allowed is not None else None
         params = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
         if self.lists:
             params = faiss.SearchParametersIVF(sel=selector, nprobe=min(probes, self.lists))  # type: ignore[call-arg]
