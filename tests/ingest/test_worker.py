@@ -168,7 +168,7 @@ def test_a_document_is_found_by_keyword_while_the_model_is_starting(
 
     client.before = starting
     working.work_one()
-    assert tries == [DocumentStatus.searchable] * 3
+    assert tries[:3] == [DocumentStatus.searchable] * 3
     assert (status(live, document_id), job(live, job_id).status) == (DocumentStatus.ready, JobStatus.done)
 
 

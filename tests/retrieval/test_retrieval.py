@@ -12,6 +12,7 @@ import pytest
 from langchain_core.documents import Document as LangChainDocument
 
 from core.errors import ModelUnavailable
+from core.jobs import EMBED, READ
 from core.retrieval import dense
 from core.retrieval.fusion import fuse
 from core.retrieval.keyword import expression
@@ -71,10 +72,11 @@ def test_a_document_that_is_read_again_is_found_by_its_vectors_afterwards(live: 
         live.db, live.files, live.chunks, embedder=live.client, counter=lambda: len,
         options=IntakeOptions(live.settings.embedding_model),
     )  # fmt: skip
-    job = live.jobs.claim("test")
-    assert job is not None
-    with Lease(live.jobs, job.id, "test", threading.Event()) as lease:
-        intake.take_in(document, lease)
+    for lane, work in ((READ, intake.read), (EMBED, intake.embed)):
+        job = live.jobs.claim("test", lane)
+        assert job is not None
+        with Lease(live.jobs, job.id, "test", threading.Event()) as lease:
+            work(document, lease)
     found = live.chain().retriever.retrieve("24 months warranty")
     assert document in {p.document_id for p in found if p.dense_score is not None}
 
@@ -106,7 +108,7 @@ def test_keyword_search_answers_alone_while_the_embedder_is_away(
 ) -> None:
     add_text(TEXT)
 
-    def away(texts: list[str], *, priority: str) -> None:
+    def away(texts: list[str], *, priority: str, model: str = "") -> None:
         raise ModelUnavailable("The model is still starting.")
 
     monkeypatch.setattr(client, "embed", away)
