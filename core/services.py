@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import secrets
 import threading
@@ -25,6 +26,7 @@ from core.chat.turns import Turns
 from core.data_folder import lock_installation, make_folder
 from core.deletions import Deletions
 from core.documents import Documents
+from core.errors import StorageError
 from core.feedback import FeedbackBook
 from core.health import HealthWatch
 from core.jobs import Jobs
@@ -53,6 +55,8 @@ if TYPE_CHECKING:
     from core.chat.chain import AnswerChain
 
 __all__ = ["Services", "build", "get", "lock_installation", "use"]
+
+log = logging.getLogger(__name__)
 
 SEEDS = ROOT / "data" / "prompts"
 SAMPLES = ROOT / "data" / "samples"
@@ -117,9 +121,12 @@ class Services:
             self.chain()
             gc.freeze()  # libraries stay: without this every later collection would look through them
         while not self.namer.closing.wait(SWEEP_SECONDS):
-            self.documents.sweep(older_than=time.time() - ABANDONED)
-            self.deletions.settle()
-            self.index.save()
+            try:
+                self.documents.sweep(older_than=time.time() - ABANDONED)
+                self.deletions.settle()
+                self.index.save()
+            except StorageError as error:
+                log.warning("tidying up waits: %s", error)  # a full or locked disk must not end it for good
 
     def close(self) -> None:
         """End turns with what they have, then the processes, then save the index."""
