@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import secrets
 import threading
@@ -26,6 +27,7 @@ from core.chat.records import Recipe, TurnRecords
 from core.chat.turns import Turns
 from core.deletions import Deletions
 from core.documents import Documents
+from core.errors import StorageError
 from core.feedback import FeedbackBook
 from core.health import HealthWatch
 from core.installation import make_folder
@@ -56,6 +58,8 @@ from core.types import GenerationOptions, Scope
 
 if TYPE_CHECKING:
     from core.chat.chain import AnswerChain
+
+log = logging.getLogger(__name__)
 
 SEEDS = ROOT / "data" / "prompts"
 SAMPLES = ROOT / "data" / "samples"
@@ -123,10 +127,13 @@ class Services:
             self.chain()
             gc.freeze()  # libraries stay: without this every later collection would look through them
         while not self.namer.closing.wait(SWEEP_SECONDS):
-            self.documents.sweep(older_than=time.time() - ABANDONED)
-            self.batches.stop_waiting(silent_since=datetime.now(UTC) - timedelta(seconds=ABANDONED))
-            self.deletions.settle()
-            self.index.save()
+            try:
+                self.documents.sweep(older_than=time.time() - ABANDONED)
+                self.batches.stop_waiting(silent_since=datetime.now(UTC) - timedelta(seconds=ABANDONED))
+                self.deletions.settle()
+                self.index.save()
+            except StorageError as error:
+                log.warning("tidying up waits: %s", error)  # a full or locked disk must not end it for good
 
     def close(self) -> None:
         """End turns with what they have, then the processes, then save the index."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from core.retrieval.dense import DenseIndex
 from core.retrieval.serving import serving
 from core.retrieval.store import ChunkStore
+from core.storage.db import translated
 from core.types import Scope
 
 
@@ -59,7 +60,10 @@ class ServingIndex:
         return self.current().stored_ids()
 
     def save(self) -> None:
-        self.current().save()
+        """Write the index to its file. Raises StorageFull; the file that was there stays as it was."""
+        index = self.current()
+        with translated(index.path):
+            index.save()
 
     def close(self) -> None:
         """End what goes on behind, and save what there is."""

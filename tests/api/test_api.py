@@ -289,3 +289,38 @@ async def test_a_client_that_hangs_up_stops_the_model(live: Services, client: Sm
     with anyio.fail_after(10):
         await api.openai()(scope, receive, send)
     assert live.turns.wait_idle(5)
+
+
+async def test_many_files_are_a_batch_that_can_be_steered(http: httpx.AsyncClient) -> None:
+    files = [("files", ("a.txt", b"One.")), ("files", ("b.txt", b"Two.")), ("files", ("c.txt", b""))]
+    reply = (await http.post("/api/v1/documents", files=files)).json()
+    assert [document["name"] for document in reply["documents"]] == ["a.txt", "b.txt"]
+    assert [refused["name"] for refused in reply["refused"]] == ["c.txt"]
+    address = f"/api/v1/batches/{reply['batch_id']}"
+    batch = (await http.get(address)).json()
+    assert (batch["status"], batch["total"], batch["left"], batch["refused"]) == ("running", 3, 2, 1)
+    assert batch["failures"][0]["sentence"].startswith("c.txt is empty")
+    assert (await http.post(f"{address}/pause")).json()["status"] == "paused"
+    job = f"/api/v1/jobs/{reply['documents'][0]['job_id']}"
+    assert (await http.get(job)).json()["status"] == "paused"
+    assert (await http.post(f"{address}/resume")).json()["status"] == "running"
+    assert (await http.delete(address)).json()["cancelled"] == 2
+    assert (await http.post(f"{address}/retry")).json()["left"] == 2
+    assert (await http.post(f"{job}/retry")).status_code == 409
+    assert [b["id"] for b in (await http.get("/api/v1/batches")).json()["batches"]] == [reply["batch_id"]]
+    assert (await http.get("/api/v1/batches/unknown")).status_code == 404
+
+
+async def test_a_changed_file_takes_the_place_of_the_old_one_and_deletions_are_listed(
+    http: httpx.AsyncClient, live: Services, add_text: Add
+) -> None:
+    document = add_text(TEXT)
+    address = f"/api/v1/documents/{document}"
+    changed = await http.put(f"{address}/content", files={"file": ("x.md", b"Something else.")})
+    assert (changed.status_code, changed.json()["duplicate"]) == (202, False)
+    assert (await http.get(address)).json()["status"] == "ready"
+    assert (await http.put(f"{address}/content", files={"file": ("x.md", b"More.")})).status_code == 409
+    assert (await http.delete(address)).status_code == 204
+    live.deletions.settle()
+    (entry,) = (await http.get("/api/v1/deletions")).json()["deletions"]
+    assert (entry["document_id"], entry["clean"]) == (document, True)

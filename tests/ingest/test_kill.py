@@ -1,30 +1,23 @@
-"""The worker process: killed at random moments, told to stop, left alone by its parent."""
+"""The worker process: told to stop, left alone by its parent. What kills it is in tests/kill/test_worker_kills.py."""
 
 from __future__ import annotations
 
 import io
-import random
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 
-import psutil
 import pytest
-from sqlalchemy import func, select
 
-from core.fsck import Fsck
 from core.services import Services
 from core.settings import ROOT
-from core.storage.tables import ChunkRow, DocumentRow, VectorRow
-from core.types import DocumentStatus, JobStatus
+from core.types import JobStatus
 from ingest.presence import Presence
 from tests.ingest.made import pdf
 
 OWNER = "local"
-KILLS = 8
-DOCUMENTS = 14
 
 
 def start(live: Services) -> subprocess.Popen[bytes]:
@@ -45,55 +38,10 @@ def add_documents(live: Services, count: int) -> None:
         live.documents.add(io.BytesIO(pdf(pages)), name=f"report{number}.pdf", owner_id=OWNER)
 
 
-def statuses(live: Services) -> list[DocumentStatus]:
-    return [document.status for document in live.documents.list_documents(owner_id=OWNER)]
-
-
-def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
-    return [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
-
-
 def close(process: subprocess.Popen[bytes]) -> int:
     if process.stdin is not None:
         process.stdin.close()
     return process.wait(30)
-
-
-@pytest.mark.kill
-def test_a_worker_killed_at_random_moments_loses_nothing_and_does_nothing_twice(live: Services) -> None:
-    moments = random.Random(4)
-    add_documents(live, DOCUMENTS)
-    for _ in range(KILLS):
-        process = start(live)
-        until(lambda: Presence(live.settings.run).living())
-        time.sleep(moments.uniform(0, 1.5))
-        children = psutil.Process(process.pid).children(recursive=True)
-        process.kill()
-        close(process)
-        until(lambda children=children: not alive(children), 10)
-        assert Fsck(live.db, live.files, live.jobs, live.index).run() == []
-    assert max(job.attempts for job in live.jobs.list_jobs(owner_id=OWNER)) > 1, "no kill interrupted any work"
-
-    process = start(live)
-    until(lambda: not live.jobs.list_jobs(owner_id=OWNER, active=True))
-    for document in live.documents.list_documents(owner_id=OWNER):
-        if document.status == DocumentStatus.failed:  # its worker was killed three times: reported, and can be retried
-            assert "ended the worker 3 times" in document.error
-            live.documents.retry(document.id, owner_id=OWNER)
-    until(lambda: set(statuses(live)) == {DocumentStatus.ready})
-    assert close(process) == 0
-
-    assert Fsck(live.db, live.files, live.jobs, live.index).run() == []
-    with live.db.read() as session:
-        for table, column in ((ChunkRow, ChunkRow.id), (VectorRow, VectorRow.chunk_id)):
-            per_document = session.execute(
-                select(DocumentRow.id, func.count(column))
-                .join(ChunkRow, ChunkRow.document_id == DocumentRow.id)
-                .join(VectorRow, VectorRow.chunk_id == ChunkRow.id)
-                .group_by(DocumentRow.id)
-            ).all()
-            expected = {d.id: d.receipt["chunks"] for d in live.documents.list_documents(owner_id=OWNER)}
-            assert dict(per_document) == expected, table
 
 
 @pytest.mark.kill

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from sqlalchemy import func, select
 
 from core.errors import Cancelled, ModelUnavailable
 from core.fsck import Fsck
-from core.jobs import EMBED, READ
+from core.jobs import READ
 from core.rebuilds import Rebuilds
 from core.retrieval.serving import serving
 from core.retrieval.store import Vectors
@@ -26,7 +27,7 @@ from ingest.intake import Intake, IntakeOptions
 from ingest.page_readings import PageReading, PageReadings
 from ingest.presence import Presence
 from ingest.recut import begin_recutting
-from ingest.worker import Worker
+from ingest.worker import AT_EMBEDDING, Worker
 from tests.ingest.made import words
 from tests.small import SmallClient
 
@@ -157,8 +158,13 @@ def test_the_same_bytes_of_two_people_are_read_and_embedded_once(
     monkeypatch.setattr(sandbox, "parse", lambda *args, **more: reads.append(args[1]) or parse(*args, **more))
     mine, theirs = add(live, text(30), "mine.md"), add(live, text(30), "theirs.md", OTHER)
     workers = [worker(live, counted), worker(live, counted)]
-    workers[1].reading = type(workers[1].reading)(READ, "second", workers[1].reading.work, ends=False)
-    workers[1].embedding = type(workers[1].embedding)(EMBED, "second/embed", workers[1].embedding.work, ends=True)
+    # Both are this process; their ids differ by a millisecond of its start, or each would take the other for dead.
+    number, _, started = workers[0].id.partition("-")
+    second = f"{number}-{int(started) + 1}"
+    workers[1].reading = replace(workers[1].reading, holder=second)
+    workers[1].embedding = replace(workers[1].embedding, holder=second + AT_EMBEDDING)
+    for holder in (workers[0].id, second):
+        workers[0].presence.announce(holder)
     threads = [threading.Thread(target=lambda w=w: until(lambda: not w.work_one() and settled(live))) for w in workers]
     for thread in threads:
         thread.start()
