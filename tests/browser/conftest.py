@@ -28,7 +28,7 @@ ARGUMENTS = [
 ]
 
 
-@pytest.fixture(scope="package")  # Playwright keeps an event loop running: asynchronous tests come after it has ended
+@pytest.fixture(scope="module")  # Playwright keeps an event loop running until then: asynchronous tests may follow
 def browser() -> Iterator[Browser]:
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:
