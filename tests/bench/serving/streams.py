@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from queue import SimpleQueue
 
 from core.serving.chat_process import ChatProcess
@@ -15,6 +16,7 @@ from tests.bench.serving.report import Row, row
 from tests.bench.serving.yardsticks import batched_bench, llama_bench
 
 PROMPT, WRITE = 512, 64
+PAIRS = 3  # measurements of one stream in a round, each beside one of llama-bench
 WORDS = [
     "a",
     "dog",
@@ -49,14 +51,12 @@ def measure(bench: Bench) -> list[Row]:
     reading, writing = [], []
     together: dict[int, list[float]] = {4: [], 8: []}
     for number in range(bench.rounds):
-        yard = llama_bench(bench.tools, bench.path, prompt=PROMPT, write=0, depth=0, threads=bench.threads)
-        yard |= llama_bench(bench.tools, bench.path, prompt=0, write=WRITE, depth=64, threads=bench.threads)
-        own = alone(bench, number)
-        reading.append(own[0] / yard["prompt"])
-        writing.append(own[1] / yard["write"])
-        bench.say(
-            f"one stream: reading {own[0]:.1f} ÷ {yard['prompt']:.1f}, writing {own[1]:.1f} ÷ {yard['write']:.1f}"
-        )
+        for own, yard in in_turns(bench, number):
+            reading.append(own[0] / yard["prompt"])
+            writing.append(own[1] / yard["write"])
+            bench.say(
+                f"one stream: reading {own[0]:.1f} ÷ {yard['prompt']:.1f}, writing {own[1]:.1f} ÷ {yard['write']:.1f}"
+            )
         for streams, ratios in together.items():
             theirs = batched_bench(
                 bench.tools, bench.path, streams=streams, prompt=SHORT, write=WRITE, threads=bench.threads, cells=8192
@@ -76,12 +76,25 @@ def measure(bench: Bench) -> list[Row]:
     ]
 
 
-def alone(bench: Bench, number: int) -> tuple[float, float]:
-    """Tokens a second of reading PROMPT tokens, and of writing behind a short prompt."""
+def in_turns(bench: Bench, number: int) -> Iterator[tuple[tuple[float, float], dict[str, float]]]:
+    """What one stream reaches and what llama-bench does, PAIRS times in turns.
+
+    Both have read as much once before they are measured: the first time, memory is touched first.
+    """
     engine = started(bench, 4)
+    run(engine, [PROMPT], 2, 98)
+    for pair in range(PAIRS):
+        own = alone(engine, number * PAIRS + pair)
+        yard = llama_bench(bench.tools, bench.path, prompt=PROMPT, write=0, depth=0, threads=bench.threads)
+        yard |= llama_bench(bench.tools, bench.path, prompt=0, write=WRITE, depth=64, threads=bench.threads)
+        yield own, yard
+    engine.close()
+
+
+def alone(engine: Engine, number: int) -> tuple[float, float]:
+    """Tokens a second of reading PROMPT tokens, and of writing behind a short prompt."""
     read = run(engine, [PROMPT], 2, number)[0]
     written = run(engine, [64], WRITE, number)[0]
-    engine.close()
     # The first token comes with the prompt; the step that chooses the end of the text writes nothing, and counts.
     steps = written.completion_tokens - (written.reason == "length")
     return read.prompt_tokens / read.prompt, steps / written.generation
