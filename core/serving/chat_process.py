@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 MODULE = "core.serving.native"
 ANSWER_SECONDS = 60.0  # for what takes milliseconds: longer than that means that it hangs
+MEASURE_SECONDS = 900.0  # for some hundred tokens, of the largest model on the slowest machine too
 Item = list[Any]
 Hear = Callable[["ChatProcess", list[Item]], None]
 
@@ -71,7 +72,7 @@ class ChatProcess:
 
     def measure(self, threads: Sequence[int]) -> dict[str, Any] | None:
         """Find out how it works best on this machine; None if it was disturbed. Raises ModelUnavailable."""
-        found = self._ask("measure", threads=list(threads))["tuning"]
+        found = self._ask("measure", MEASURE_SECONDS, threads=list(threads))["tuning"]
         return dict(found) if found else None
 
     def prepare(self, number: int, messages: Sequence[ChatMessage], options: GenerationOptions) -> int:
@@ -125,10 +126,10 @@ class ChatProcess:
         """The same, without waiting for it."""
         threading.Thread(target=self.close, name=f"close-{self.id}", daemon=True).start()
 
-    def _ask(self, op: str, **fields: Any) -> Message:
+    def _ask(self, op: str, patience: float = ANSWER_SECONDS, **fields: Any) -> Message:
         asked = self._child.ask(op, **fields)
         try:
-            return asked.result(ANSWER_SECONDS)[0]
+            return asked.result(patience)[0]
         except StillWorking as error:
             log.error("%s does not answer to %s and is ended", self.id, op)
             self.kill()

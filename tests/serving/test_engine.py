@@ -124,6 +124,19 @@ def test_users_take_turns(running: Engine) -> None:
     assert begun_in_order(LocalEngine(running), requests) == [0, 3, 1, 2]
 
 
+def test_measuring_the_machine_is_put_off_at_once_while_somebody_is_answered(running: Engine) -> None:
+    box: SimpleQueue[News] = SimpleQueue()
+    options = GenerationOptions(max_tokens=600, stop=("never",))
+    request = running.submit([ChatMessage("user", words(40))], options, box.put)
+    while not isinstance(box.get(timeout=30), Text):
+        pass
+    assert running.chat is not None
+    assert running.chat.measure([1]) is None
+    heard = [box.get() for _ in range(box.qsize())]
+    assert not any(isinstance(news, Finish) for news in heard), "it was not put off until the end of the answer"
+    running.cancel(request)
+
+
 def test_background_work_leaves_a_slot_to_a_person(running: Engine) -> None:
     box: SimpleQueue[News] = SimpleQueue()
     later = GenerationOptions(max_tokens=200, priority="background", stop=("never",))

@@ -79,23 +79,23 @@ def paced(seconds: float) -> Pace:
 
 def test_slow_machine_reads_little_at_a_time_while_others_write() -> None:
     slow, fast = paced(0.1), paced(0.002)
-    assert slow.prompt_tokens(1, 0) == SMALLEST - 1
-    assert slow.prompt_tokens(0, 0) == SMALLEST
-    assert fast.prompt_tokens(1, 0) == 112 - 1
-    assert fast.prompt_tokens(0, 0) == LARGEST
+    assert slow.prompt_tokens(0, writing=True) == SMALLEST
+    assert slow.prompt_tokens(0, writing=False) == 32
+    assert fast.prompt_tokens(0, writing=True) == 256
+    assert fast.prompt_tokens(0, writing=False) == LARGEST
 
 
 def test_more_is_read_at_a_time_when_more_people_wait() -> None:
     pace = paced(0.01)
-    found = [pace.prompt_tokens(1, waiting) for waiting in range(8)]
+    found = [pace.prompt_tokens(waiting, writing=True) for waiting in range(8)]
     assert found == sorted(found)
     assert found[-1] == found[-2] > 3 * found[0]
 
 
 def test_steps_are_short_while_documents_wait_for_their_turn() -> None:
     pace = paced(0.01)
-    assert pace.prompt_tokens(0, 0, documents=True) < pace.prompt_tokens(0, 0)
-    assert pace.prompt_tokens(1, 7, documents=True) < pace.prompt_tokens(1, 7)
+    assert pace.prompt_tokens(0, writing=False, documents=True) < pace.prompt_tokens(0, writing=False)
+    assert pace.prompt_tokens(7, writing=True, documents=True) < pace.prompt_tokens(7, writing=True)
 
 
 def test_answers_have_time_of_their_own_but_less_when_many_wait() -> None:
@@ -108,7 +108,7 @@ def test_answers_have_time_of_their_own_but_less_when_many_wait() -> None:
 
 def test_tokens_of_a_step_fill_whole_grains() -> None:
     pace = paced(0.0095)
-    assert all((pace.prompt_tokens(writing, 2) + writing) % GRAIN == 0 for writing in range(1, 33))
+    assert all(pace.prompt_tokens(waiting, writing=True) % GRAIN == 0 for waiting in range(8))
 
 
 def test_who_has_a_free_place_need_not_wait() -> None:

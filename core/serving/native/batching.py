@@ -1,7 +1,9 @@
 """Continuous batching: several requests in one context, one step at a time.
 
-Each step makes one batch: the next token of every answer that is being written, and a bounded piece of the prompts
-that are being read, so that one long prompt never freezes the others.
+Each step makes one batch: the next token of every answer that is being written, or a bounded piece of the prompts that
+are being read, so that one long prompt never freezes the others. Never both: llama.cpp's attention goes by tiles of 64
+tokens, and passes over the cells of other sequences only where no token of a tile needs them. With four answers beside
+it, a piece of 96 tokens took 1.7 s instead of 1.35; a step for the four answers alone takes 0.16 s.
 """
 
 from __future__ import annotations
@@ -135,26 +137,23 @@ class Batcher:
         for slot in busy:
             self._copy_from_donor(slot)
         writing = [slot for slot in busy if slot.writing]
-        for slot in writing:
-            self._guess(slot, alone=len(busy) == 1)
-        yield from ((slot, slot.pending(1)) for slot in writing)
-        if writing and self._owed > 0:
+        unread = sum(slot.unread > 0 for slot in busy if not slot.writing)
+        if writing and (self._owed > 0 or not unread):
+            for slot in writing:
+                self._guess(slot, alone=len(busy) == 1)
+            yield from ((slot, slot.pending(1)) for slot in writing)
             return
         reading = [slot for slot in busy if not follows(slot, busy)]
-        self._others = max(0, sum(slot.unread > 0 for slot in busy) - 1 + self.crowd)
-        budget = self.pace.prompt_tokens(len(writing), self._others, documents=self.documents)
+        self._others = max(0, unread - 1 + self.crowd)
+        budget = self.pace.prompt_tokens(self._others, writing=bool(writing), documents=self.documents)
         yield from ((slot, slot.pending(share)) for slot, share in shares(reading, budget))
 
     def _settle(self, plan: Sequence[Share], seconds: float) -> None:
         """After a step with prompts, those who are being written to have steps of their own for a while."""
-        wrote = any(slot.writing for slot, _ in plan)
-        read = any(not slot.writing for slot, _ in plan)
-        if read and wrote:
+        if any(not slot.writing for slot, _ in plan):
             self._owed = self.pace.writing_seconds(seconds, self._others)
-        elif wrote:
-            self._owed = max(0.0, self._owed - seconds)
         else:
-            self._owed = 0.0
+            self._owed = max(0.0, self._owed - seconds)
 
     def _guess(self, slot: Slot, *, alone: bool) -> None:
         """Guess what comes next, where that pays: in company every token of a step has its price."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 GRAIN = 16  # llama.cpp computes this many tokens as fast as fewer: 31 of them take as long as 38, measured
 SMALLEST, LARGEST = 16, 512  # tokens of a step
-WRITING_SECONDS = 0.25  # how long those who are being written to may wait for the next token, when nobody else waits
-CROWD_SECONDS = 1.25  # the same when many wait: large steps are faster, by a quarter between 32 tokens and 256
+WRITING_SECONDS = 0.5  # how long those who are being written to may wait for the next token, when nobody else waits
+CROWD_SECONDS = 1.75  # the same when many wait: what a step costs besides its tokens is spread over more of them
 ALONE_SECONDS = 2.75  # how long a step may take when nobody is being written to: who comes next waits for its end
 QUEUED_SECONDS = 5.5  # the same when somebody waits already: who comes next would not have a turn in any case
-WRITING_SHARE = 0.25  # of the time that a prompt takes goes to answers alone, so that they come as fast as people read
+WRITING_SHARE = 0.25  # of the time that a prompt takes goes to answers, so that they come as fast as people read
 SHARED_SECONDS = 0.3  # how long a step may take when documents wait for their turn
+ONE_STEP = 1e-3  # seconds, less than any step takes
+START = 0.016  # seconds a token, until something is measured
 _WEIGHT = 0.3  # of the newest measurement in the running means
 
 
@@ -17,7 +19,7 @@ class Pace:
     """Running means of the time that tokens take: `reading` in large steps, `writing` in steps of one."""
 
     def __init__(self) -> None:
-        self.reading = WRITING_SECONDS / SMALLEST
+        self.reading = START
         self.writing = self.reading
 
     def measured(self, tokens: int, seconds: float) -> None:
@@ -27,18 +29,17 @@ class Pace:
         elif tokens == 1:
             self.writing += _WEIGHT * (seconds - self.writing)
 
-    def prompt_tokens(self, writing: int, waiting: int, *, documents: bool = False) -> int:
-        """Prompt tokens to read in the next step, while `writing` answers wait for their next token and `waiting`
-        other requests for their turn. All tokens of the step together fill whole grains."""
+    def prompt_tokens(self, waiting: int, *, writing: bool, documents: bool = False) -> int:
+        """Prompt tokens to read in the next step, in whole grains, while answers wait for their next token (`writing`)
+        and `waiting` other requests for their turn."""
         alone = QUEUED_SECONDS if waiting else ALONE_SECONDS
-        seconds = min(WRITING_SECONDS * (1 + waiting), CROWD_SECONDS) if writing else alone
+        seconds = min(WRITING_SECONDS * (1 + 2 * waiting), CROWD_SECONDS) if writing else alone
         if documents:
             seconds = min(seconds, SHARED_SECONDS)
-        wanted = int(seconds / self.reading) // GRAIN * GRAIN
-        return max(SMALLEST, min(wanted, LARGEST)) - writing % GRAIN
+        wanted = round(seconds / self.reading / GRAIN) * GRAIN
+        return max(SMALLEST, min(wanted, LARGEST))
 
     def writing_seconds(self, seconds: float, waiting: int) -> float:
-        """Seconds that answers have for themselves after a step of so many seconds with a prompt; the less, the more
-        others wait for their first token. A token of an answer costs least in a step with a prompt, but then an
-        answer takes as long as the prompts of all who come after it."""
-        return WRITING_SHARE * seconds / (1 + waiting)
+        """Seconds that answers have after a step of so many seconds with a prompt, at least one step; not more while
+        others wait for their first token: an answer then takes as long as the prompts of all who come after it."""
+        return ONE_STEP if waiting else WRITING_SHARE * seconds

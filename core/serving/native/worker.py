@@ -83,7 +83,7 @@ class Worker:
             self._changed.notify_all()
 
     def measure(self, threads: Sequence[int]) -> Tuning | None:
-        """Measure this machine while nobody waits for an answer; None if that was not to be had."""
+        """Measure this machine if nobody waits for an answer; None at once if somebody does, or comes meanwhile."""
         asked: Future[Tuning | None] = Future()
         with self._changed:
             self._measuring = (threads, asked)
@@ -124,6 +124,9 @@ class Worker:
             self._batcher.drop_cancelled()
             self._send(now=False)
             self._stepping = bool(self._batcher.running)
+            if self._measuring:  # somebody came first: who asked must not wait until nobody wants anything
+                self._measuring[1].set_result(None)
+                self._measuring = None
             return self._stepping
 
     def _measure(self) -> None:
