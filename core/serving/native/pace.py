@@ -5,7 +5,7 @@ from __future__ import annotations
 GRAIN = 16  # llama.cpp computes this many tokens as fast as fewer: 31 of them take as long as 38, measured
 SMALLEST, LARGEST = 16, 512  # tokens of a step
 WRITING_SECONDS = 0.5  # how long those who are being written to may wait for the next token, when nobody else waits
-CROWD_SECONDS = 1.75  # the same when many wait: what a step costs besides its tokens is spread over more of them
+CROWD_SECONDS = 3.5  # the same when many wait: what a step costs besides its tokens is spread over more of them
 ALONE_SECONDS = 2.75  # how long a step may take when nobody is being written to: who comes next waits for its end
 QUEUED_SECONDS = 5.5  # the same when somebody waits already: who comes next would not have a turn in any case
 WRITING_SHARE = 0.25  # of the time that a prompt takes goes to answers, so that they come as fast as people read
