@@ -37,11 +37,13 @@ def main() -> int:
 
     from core.errors import BadUpload  # imports count against the limits, so they come after them
     from ingest import answers, loaders
-    from ingest.loaders import pictures
+    from ingest.loaders import page_view, pictures
 
     sys.addaudithook(_forbid)
     try:
-        if request.get("page"):
+        if request.get("view"):
+            page_view.write_view(answer, Path(request["path"]), request["name"], request["view"])
+        elif request.get("page"):
             pictures.write_picture(answer, Path(request["path"]), request["name"], int(request["page"]))
         else:
             answers.write(answer, loaders.load(Path(request["path"]), request["name"]))

@@ -15,7 +15,7 @@ from core.settings import ROOT
 # Lower layers come first; a module may import from its own layer and those before it.
 LAYERS = [
     ["core.types", "core.errors"],
-    ["core.settings", "core.names", "core.installation", "core.guard", "core.traces"],
+    ["core.settings", "core.names", "core.installation", "core.guard", "core.instructions", "core.traces"],
     ["core.storage", "core.models"],
     [
         "core.accounts",
@@ -28,10 +28,11 @@ LAYERS = [
         "core.retrieval",
         "core.prompts",
         "core.processes",
+        "core.readers",
         "core.health",
     ],
     ["core.documents", "core.deletions", "core.library", "core.sources"],
-    ["core.arrivals", "core.overview"],
+    ["core.arrivals", "core.overview", "core.page_pictures"],
     ["core.chat", "core.samples", "ingest"],
     ["core.feedback", "core.fsck"],
     ["core.services"],
@@ -54,8 +55,10 @@ OWNERS = {
         "ingest/loaders/pdf_outline.py",
         "ingest/loaders/pdf_page.py",
         "ingest/loaders/pictures.py",
+        "ingest/loaders/page_view.py",
+        "ingest/loaders/places.py",
     },
-    "PIL": {"ingest/loaders/pictures.py"},
+    "PIL": {"ingest/loaders/pictures.py", "ingest/loaders/page_view.py"},
     "rapidocr": {"ingest/ocr/rapid.py"},
     "langchain_community": {"ingest/loaders/community.py"},
     "openai": {"core/models/client.py"},
