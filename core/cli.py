@@ -1,4 +1,4 @@
-"""The command line: ask, models, fsck. Every command can print JSON for programs."""
+"""The command line: ask, models, calibrate, fsck. Every command can print JSON for programs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from core import services
+from core.chat import calibrate
 from core.errors import GroundworkError, ModelUnavailable, from_code
 from core.fsck import Fsck
 from core.models import command
@@ -50,6 +51,10 @@ def _parser() -> argparse.ArgumentParser:
     models = commands.add_parser("models", help="list, fetch, verify or remove models")
     command.configure(models)
     models.set_defaults(run=command.run)
+
+    calibration = commands.add_parser("calibrate", help="fit how sure answers are on a run of test questions")
+    calibrate.configure(calibration)
+    calibration.set_defaults(run=calibrate.run)
 
     fsck = commands.add_parser("fsck", help="compare files, rows, vectors and index with each other")
     fsck.add_argument("--json", action="store_true")

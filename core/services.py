@@ -21,9 +21,12 @@ from core.batches import Batches
 from core.chat.answers import Answers
 from core.chat.comparisons import Comparisons
 from core.chat.conversations import Conversations
+from core.chat.judging import Judge
 from core.chat.naming import Namer
+from core.chat.outline import Outline
 from core.chat.pipelines import Pipelines
 from core.chat.records import Recipe, TurnRecords
+from core.chat.request import Habits
 from core.chat.turns import Turns
 from core.deletions import Deletions
 from core.documents import Documents
@@ -215,17 +218,20 @@ def build(settings: Settings, client: ModelClient | None = None) -> Services:
     prompts.prepare(author_id=LOCAL.id)
     index = ServingIndex(chunks, settings.embedding_model, settings.index)
     options = GenerationOptions(max_tokens=settings.answer_tokens)
+    habits = Habits(settings.passage_tokens, settings.history_tokens, settings.general_knowledge)
 
     def recipe() -> Recipe:
-        if endpoint := endpoints.active():
-            return Recipe(endpoint.model, "", settings.embedding_model, settings.passages, options, endpoint.url)
-        active = models.active_id()
+        endpoint = endpoints.active()
+        model = endpoint.model if endpoint else models.active_id()
+        sha256 = "" if endpoint else find_model(model, settings.model_store).sha256
         return Recipe(
-            active,
-            find_model(active, settings.model_store).sha256,
+            model,
+            sha256,
             settings.embedding_model,
             settings.passages,
             options,
+            endpoint.url if endpoint else "",
+            habits,
         )
 
     chain = cache(lambda: _chain(settings, db, chunks, index, client, ActiveEngine(client, endpoints)))
@@ -260,15 +266,14 @@ def _chain(
     retriever = HybridRetriever(
         store=chunks, dense=index, keyword=keyword, embedder=client, scope=scope, k=settings.passages
     )
-    return AnswerChain(retriever, EngineChatModel(client=engine), engine)
+    return AnswerChain(retriever, EngineChatModel(client=engine), engine, outline=Outline(db), judge=Judge.shipped())
 
 
 def _guest_chain(chain: AnswerChain, engine: GuestEngine) -> AnswerChain:
     """The same way of a question, answered by another model."""
-    from core.chat.chain import AnswerChain
     from core.models.chat_model import EngineChatModel
 
-    return AnswerChain(chain.retriever, EngineChatModel(client=engine), engine)
+    return chain.by(EngineChatModel(client=engine), engine)
 
 
 _services: Services | None = None

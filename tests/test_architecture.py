@@ -15,7 +15,15 @@ from core.settings import ROOT
 # Lower layers come first; a module may import from its own layer and those before it.
 LAYERS = [
     ["core.types", "core.errors"],
-    ["core.settings", "core.names", "core.installation", "core.guard", "core.instructions", "core.traces"],
+    [
+        "core.settings",
+        "core.names",
+        "core.installation",
+        "core.guard",
+        "core.instructions",
+        "core.traces",
+        "core.purposes",
+    ],
     ["core.storage", "core.models"],
     [
         "core.accounts",

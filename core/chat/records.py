@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 from core.chat.citations import MARKER
 from core.chat.conversations import load_passages, owned, path
 from core.chat.pipelines import Pipelines
-from core.chat.request import AnswerRequest
+from core.chat.request import AnswerRequest, Habits
+from core.chat.verdicts import to_row
 from core.errors import NotFound
 from core.prompts import Prompts
 from core.retrieval.fusion import FUSION
@@ -31,6 +32,7 @@ from core.traces import Trace
 from core.types import ChatMessage, Cited, GenerationOptions, MessageState, Passage, Scope
 
 FIRST_TITLE = 60  # characters of the first question that name a conversation until the model has named it
+OTHER_PROMPTS = ("talk", "remember", "section", "digest", "general")
 ANSWERED = (MessageState.complete.value, MessageState.stopped.value)
 
 
@@ -48,7 +50,8 @@ class TurnResult:
 class Recipe:
     """The settings of today's answers, apart from the prompt: they make up the pipeline.
 
-    `endpoint` is the address of the service that answers; its models have no hash that we could know.
+    `endpoint` is the address of the service that answers; its models have no hash that we could know. `calibration`
+    names what the confidence was fitted on.
     """
 
     model: str
@@ -57,6 +60,8 @@ class Recipe:
     passages: int
     options: GenerationOptions
     endpoint: str = ""
+    habits: Habits = field(default_factory=Habits)
+    calibration: str = ""
 
 
 class TurnRecords:
@@ -101,7 +106,13 @@ class TurnRecords:
             model=recipe.model,
             model_sha256=recipe.model_sha256,
             embedder=recipe.embedder,
-            retrieval={"passages": recipe.passages, "fusion": FUSION, "condense_version": condense.version},
+            retrieval={
+                "passages": recipe.passages,
+                "fusion": FUSION,
+                "condense_version": condense.version,
+                "calibration": recipe.calibration,
+                **asdict(recipe.habits),
+            },
             sampling=asdict(recipe.options),
             endpoint=recipe.endpoint,
         )
@@ -113,30 +124,39 @@ class TurnRecords:
             branch = path(rows, row.parent_id)
             documents = (conversation.document_id,) if conversation.document_id else ()
             scope = Scope(owner_id, conversation.collection_id, documents)
+            history = _history(branch[:-1])
+            summary, summarised = _remembered(session, branch[:-1], len(history))
         return AnswerRequest(
             question=branch[-1].content,
             scope=scope,
             answer_prompt=answer.text,
             condense_prompt=condense.text,
-            history=tuple(_history(branch[:-1])),
+            history=tuple(history[summarised:]),
             options=recipe.options,
             cancel=cancel,
             trace=trace,
+            habits=recipe.habits,
+            prompts=self._other_prompts(),
+            summary=summary,
+            summarised=summarised,
         )
 
     def draft(
         self, question: str, scope: Scope, *, history: tuple[ChatMessage, ...], cancel: threading.Event, trace: Trace
     ) -> AnswerRequest:
         """The request of a question that is not stored."""
+        recipe = self.recipe()
         return AnswerRequest(
             question=question,
             scope=scope,
             answer_prompt=self.prompts.published("answer").text,
             condense_prompt=self.prompts.published("condense").text,
             history=history,
-            options=self.recipe().options,
+            options=recipe.options,
             cancel=cancel,
             trace=trace,
+            habits=recipe.habits,
+            prompts=self._other_prompts(),
         )
 
     def replay(
@@ -162,6 +182,9 @@ class TurnRecords:
             trace=trace,
         )
 
+    def _other_prompts(self) -> dict[str, str]:
+        return {name: self.prompts.published(name).text for name in OTHER_PROMPTS}
+
     def save_passages(self, message_id: int, passages: Sequence[Passage], query: str) -> None:
         with self.db.write() as session:
             session.execute(update(MessageRow).where(MessageRow.id == message_id).values(query=query))
@@ -175,6 +198,7 @@ class TurnRecords:
                     "score": passage.score,
                     "dense_score": passage.dense_score,
                     "keyword_score": passage.keyword_score,
+                    "kept": [list(part) for part in passage.kept],
                 }
                 for rank, passage in enumerate(passages, 1)
             ]
@@ -217,6 +241,7 @@ class TurnRecords:
                     spans=[asdict(span) for span in trace.spans],
                     usage={**asdict(trace.usage), "seconds": round(seconds, 3)},
                     ledger=trace.ledger,
+                    verdict=to_row(result.cited),
                 )
             )
 
@@ -246,6 +271,16 @@ def _history(branch: Sequence[MessageRow]) -> list[ChatMessage]:
             found.append(ChatMessage("user", question.content))
             found.append(ChatMessage("assistant", MARKER.sub("", answer.content)))
     return found
+
+
+def _remembered(session: Session, branch: Sequence[MessageRow], most: int) -> tuple[str, int]:
+    """The newest notes of the conversation's beginning, and how many messages they stand for."""
+    for row in reversed(branch):
+        trace = session.get(TraceRow, row.id) if row.role == "assistant" else None
+        ledger = trace.ledger if trace else {}
+        if ledger.get("remembered") and 0 < ledger["summarised"] <= most:
+            return str(ledger["remembered"]), int(ledger["summarised"])
+    return "", 0
 
 
 def _existing(session: Session, document_ids: Sequence[str]) -> set[str]:

@@ -65,6 +65,7 @@ class PassageRow(Base):
     dense_score: Mapped[float | None]
     keyword_score: Mapped[float | None]
     in_prompt: Mapped[bool] = mapped_column(default=True)
+    kept: Mapped[list[Any]] = mapped_column(default=list)  # [start, end] of what was shown of it; empty: all
 
 
 class CitationRow(Base):
@@ -110,3 +111,4 @@ class TraceRow(Base):
     usage: Mapped[dict[str, Any]] = mapped_column(default=dict)
     ledger: Mapped[dict[str, Any]] = mapped_column(default=dict)
     created_at: Mapped[datetime] = mapped_column(default=now)
+    verdict: Mapped[dict[str, Any]] = mapped_column(default=dict)  # what checking found out, see core/chat/verdicts.py
