@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from core import services
+from core import replay_command, services
 from core.chat import calibrate
 from core.errors import GroundworkError, ModelUnavailable, from_code
 from core.fsck import Fsck
@@ -55,6 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     calibration = commands.add_parser("calibrate", help="fit how sure answers are on a run of test questions")
     calibrate.configure(calibration)
     calibration.set_defaults(run=calibrate.run)
+
+    replay_command.configure(commands.add_parser("replay", help="make a stored answer again, unchanged or with a change"))
 
     fsck = commands.add_parser("fsck", help="compare files, rows, vectors and index with each other")
     fsck.add_argument("--json", action="store_true")

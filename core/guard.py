@@ -13,10 +13,10 @@ LONGEST_QUESTION = 8_000
 INVISIBLE = re.compile(
     "[\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e01ef]"
 )
-# How a passage begins and ends in a prompt. A document that writes such a mark itself gets another sign there, and
+# Where the passages of a prompt begin and end. A document that writes such a mark itself gets another sign there, and
 # what looks like the number of a passage at the beginning of its lines gets round brackets.
-FENCE = "passage"
-_FORGED = re.compile(rf"[<＜﹤‹](?=\s*/?\s*{FENCE})", re.IGNORECASE)
+FENCE = "passages"
+_FORGED = re.compile(r"[<＜﹤‹](?=\s*/?\s*passage)", re.IGNORECASE)
 _NUMBERED = re.compile(r"^([ \t]*)[\[【](\s*\d{1,3}\s*)[\]】]", re.MULTILINE)
 
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -45,7 +45,6 @@ def data(text: str) -> str:
     return _NUMBERED.sub(r"\1(\2)", _FORGED.sub("(", visible(text)))
 
 
-def fenced(number: int, words: str, place: str = "") -> str:
-    """A passage for a prompt between marks that nothing in it can forge; `place` says where it is from."""
-    where = " ".join(data(place).split()).replace(">", ")")
-    return f"<{FENCE} {number}>{f' ({where})' if where else ''}\n{data(words).strip()}\n</{FENCE}>"
+def fenced(passages: str) -> str:
+    """All passages of a prompt between marks that nothing in them can forge; their words went through `data`."""
+    return f"<{FENCE}>\n{passages}\n</{FENCE}>"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
 import secrets
 import threading
 import time
@@ -26,6 +25,7 @@ from core.chat.naming import Namer
 from core.chat.outline import Outline
 from core.chat.pipelines import Pipelines
 from core.chat.records import Recipe, TurnRecords
+from core.chat.replays import Replays
 from core.chat.request import Habits
 from core.chat.turns import Turns
 from core.deletions import Deletions
@@ -33,7 +33,7 @@ from core.documents import Documents
 from core.errors import StorageError
 from core.feedback import FeedbackBook
 from core.health import HealthWatch
-from core.installation import make_folder
+from core.installation import make_folder, silence_telemetry
 from core.jobs import Jobs
 from core.library import Library
 from core.models.active import ActiveEngine, GuestEngine
@@ -44,6 +44,7 @@ from core.models.local import find_model
 from core.models.secrets import KeyVault
 from core.models.workbench import Workbench
 from core.overview import Overview
+from core.page_pictures import PagePictures
 from core.processes import ChildProcess
 from core.prompts import Prompts
 from core.rebuilds import Rebuilds
@@ -102,6 +103,8 @@ class Services:
     conversations: Conversations
     turns: Turns
     answers: Answers
+    replays: Replays
+    pictures: PagePictures
     namer: Namer
     feedback: FeedbackBook
     samples: Samples
@@ -203,7 +206,7 @@ def build(settings: Settings, client: ModelClient | None = None) -> Services:
 
     `client` is for tests, which have no model server.
     """
-    _silence_telemetry()
+    silence_telemetry()
     make_folder(settings.data)
     upgrade(settings.database)
     db = Database(settings.database)
@@ -237,9 +240,8 @@ def build(settings: Settings, client: ModelClient | None = None) -> Services:
     chain = cache(lambda: _chain(settings, db, chunks, index, client, ActiveEngine(client, endpoints)))
     namer = Namer(conversations, prompts, lambda: chain().model)
     workbench = Workbench(db, client, settings.model_store)
-    comparisons = Comparisons(
-        db, prompts, recipe, lambda model_id: _guest_chain(chain(), GuestEngine(client, model_id))
-    )
+    comparisons = Comparisons(db, prompts, recipe, lambda model_id: _model_chain(chain(), client, model_id))
+    replays = Replays(db, prompts, models, comparisons.chain)
     records = TurnRecords(db, prompts, pipelines, recipe)
     turns = Turns(chain, conversations, records, namer.name)
     batches, library = Batches(db, jobs), Library(db, documents)
@@ -249,8 +251,8 @@ def build(settings: Settings, client: ModelClient | None = None) -> Services:
         Overview(db, jobs, batches, library, rebuilds), library, sources,
         Deletions(db, files, index), chunks, client, endpoints, models,
         workbench, comparisons, HealthWatch(models, client), index,
-        rebuilds, chain, prompts, conversations, turns, Answers(db),
-        namer, FeedbackBook(db), Samples(documents, SAMPLES),
+        rebuilds, chain, prompts, conversations, turns, Answers(db), replays,
+        PagePictures(documents), namer, FeedbackBook(db), Samples(documents, SAMPLES),
     )  # fmt: skip
 
 
@@ -269,10 +271,13 @@ def _chain(
     return AnswerChain(retriever, EngineChatModel(client=engine), engine, outline=Outline(db), judge=Judge.shipped())
 
 
-def _guest_chain(chain: AnswerChain, engine: GuestEngine) -> AnswerChain:
-    """The same way of a question, answered by another model."""
+def _model_chain(chain: AnswerChain, client: ModelClient, model_id: str) -> AnswerChain:
+    """The same way of a question, answered by a model of this machine; by what answers now where it is ""."""
+    if not model_id:
+        return chain
     from core.models.chat_model import EngineChatModel
 
+    engine = GuestEngine(client, model_id)
     return chain.by(EngineChatModel(client=engine), engine)
 
 
@@ -294,9 +299,3 @@ def use(services: Services | None) -> None:
     global _services
     with _building:
         _services = services
-
-
-def _silence_telemetry() -> None:
-    # LangChain would send traces to a service when these are set in somebody's shell for another project.
-    for name in ("LANGSMITH_TRACING", "LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING", "LANGCHAIN_TRACING_V2"):
-        os.environ[name] = "false"

@@ -15,7 +15,6 @@ def draw(user: User) -> None:
     info, thread = find(conversation_id, user)
     turn = running if info else None
     asking.field(info, user, busy=turn is not None)
-    citations.draw_open(thread, user)
     conversations.dialogs(user)
     state.write_address()
     with frame.slot():
@@ -29,6 +28,7 @@ def draw(user: User) -> None:
     for entry in shown:
         if turn is None or entry.id != turn.message_id:
             message.draw(entry, user, busy=turn is not None)
+    citations.draw_open(thread, user)  # last: drawing a page takes a moment, and the messages need not wait for it
     if turn is not None:
         live.follow(turn, below=chat.drawn - len(shown))
     chat.drawn = len(shown)

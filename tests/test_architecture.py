@@ -44,7 +44,7 @@ LAYERS = [
     ["core.chat", "core.samples", "ingest"],
     ["core.feedback", "core.fsck"],
     ["core.services"],
-    ["core.api", "core.cli", "core.__main__", "ingest.__main__", "ingest.source_command", "pages", "app"],
+    ["core.api", "core.cli", "core.replay_command", "core.__main__", "ingest.__main__", "ingest.source_command", "pages", "app"],
 ]
 # preflight runs before anything is installed; it imports nothing of ours.
 OWNERS = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from dataclasses import replace
-from datetime import date
 from typing import Any
 
 from langchain_core.language_models.chat_models import BaseChatModel
@@ -100,7 +99,7 @@ class AnswerChain(Runnable[AnswerRequest, Event]):
         return cited
 
     def _compose(self, request: AnswerRequest, query: str, said: Said, passages: list[Passage]) -> Composed:
-        values = {"question": query, "today": date.today().isoformat()}
+        values = {"question": query, "today": request.today}
         most = 0 if request.passages is not None else request.habits.passage_tokens  # given ones are cut already
         limits = Limits(request.options.max_tokens, most, request.habits.history_tokens)
         with request.trace.span("fit"):
@@ -118,7 +117,7 @@ class AnswerChain(Runnable[AnswerRequest, Event]):
             if not passages:
                 yield Token(abstained.text)
             return abstained
-        values = {"question": query, "today": date.today().isoformat()}
+        values = {"question": query, "today": request.today}
         composed = compose(
             prompt, values, Said(), (), counter=self.counter, limits=Limits(request.options.max_tokens)
         )  # fmt: skip

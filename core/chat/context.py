@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from core.chat.cutting import cut, shown
-from core.chat.ledger import Cut, Ledger, cut_passage, cut_sentences, in_words
+from core.chat.ledger import INSTRUCTIONS, Cut, Ledger, cut_instructions, cut_passage, cut_sentences, in_words
+from core.chat.wary import safe, wary, withheld
 from core.errors import ContextTooLong
-from core.guard import visible
+from core.guard import data, fenced
 from core.prompts import render
 from core.types import ChatMessage, Passage
 
@@ -97,14 +98,14 @@ def block(number: int, passage: Passage) -> str:
     heading = passage.heading.removeprefix(passage.document_title).removeprefix(" › ")  # often the same words
     place = " › ".join(part for part in (passage.document_title, heading) if part)
     page = f", page {passage.page}" if passage.page else ""
-    words = "\n".join(part for part in (passage.context, shown(passage)) if part)
-    return f"[{number}] ({visible(place)}{page})\n{visible(words).strip()}"
+    words = "\n".join(part for part in (safe(passage.context), data(shown(passage))) if part)
+    return f"[{number}] ({' '.join(safe(place).split())}{page})\n{words.strip()}"
 
 
 def blocks(passages: Sequence[Passage]) -> str:
     """All passages for the prompt; said plainly when there are none."""
     found = "\n\n".join(block(number, passage) for number, passage in enumerate(passages, 1))
-    return found or "(no passages were found)"
+    return fenced(found or "(no passages were found)")
 
 
 def newest(messages: Sequence[ChatMessage], counts: Sequence[int], room: int) -> int:
@@ -123,11 +124,17 @@ def _passages(
 ) -> tuple[list[Passage], list[int], list[Cut]]:
     """The passages to show, the tokens of each as it is shown, and what was cut."""
     whole = counter.count([block(number, passage) for number, passage in enumerate(passages, 1)])
-    chosen = cut(passages, question, tokens=min(most, room) if most else 0, count=counter.count)
+    trusted = wary(passages)
+    chosen = cut(trusted, question, tokens=min(most, room) if most else 0, count=counter.count)
     sizes = counter.count([block(number, passage) for number, passage in enumerate(chosen, 1)])
     price = {_place(passage): tokens for passage, tokens in zip(passages, whole, strict=True)}
     gone = {_place(passage) for passage in passages} - {_place(passage) for passage in chosen}
-    cuts = [cut_passage(p, price[_place(p)], NOTHING_TOLD) for p in passages if _place(p) in gone]
+    told = {_place(passage) for passage in trusted}
+    cuts = [
+        cut_passage(p, price[_place(p)], NOTHING_TOLD if _place(p) in told else INSTRUCTIONS)
+        for p in passages
+        if _place(p) in gone
+    ]
     kept: list[Passage] = []
     spent: list[int] = []
     for passage, size in zip(chosen, sizes, strict=True):
@@ -138,8 +145,17 @@ def _passages(
         spent.append(size)
         room -= size + MARGIN
         if passage.kept:
-            cuts.append(cut_sentences(len(kept), passage, max(0, price[_place(passage)] - size)))
+            cuts += _cuts(len(kept), passage, max(0, price[_place(passage)] - size), counter)
     return kept, spent, cuts
+
+
+def _cuts(number: int, passage: Passage, tokens: int, counter: TokenCounter) -> list[Cut]:
+    """What the model was not shown of a passage: `tokens` in all, for one reason or the other."""
+    parts = withheld(passage)
+    words = [passage.text[start - passage.start : end - passage.start] for start, end in parts]
+    spent = min(tokens, sum(counter.count(words))) if words else 0
+    found = cut_sentences(number, passage, tokens - spent, parts)
+    return [*([found] if found else []), *([cut_instructions(number, passage, spent, parts)] if parts else [])]
 
 
 def _history(

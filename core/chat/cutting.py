@@ -88,6 +88,7 @@ def _units(passages: Sequence[Passage], query: str) -> list[_Unit]:
         for place, passage in enumerate(passages)
         for unit in units(passage.text)
         for start, end in _pieces(passage.text, *unit)
+        if _may_be_shown(passage, start, end)
     ]
     held = [words(passages[place].text[start:end]) for place, start, end in spans]
     asked = _weights(words(query), held)
@@ -113,6 +114,12 @@ def _pieces(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         start = stop + 1 if blank > start else stop
     if text[start:end].strip():
         yield start, end
+
+
+def _may_be_shown(passage: Passage, start: int, end: int) -> bool:
+    """Whether what is kept of the passage already holds this unit."""
+    first, last = passage.start + start, passage.start + end
+    return not passage.kept or any(low <= first and last <= high for low, high in passage.kept)
 
 
 def _weights(asked: dict[str, float], held: Sequence[dict[str, float]]) -> dict[str, float]:

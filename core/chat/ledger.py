@@ -7,15 +7,20 @@ from typing import Any, Literal
 
 from core.types import Passage
 
-Kind = Literal["passage", "sentences", "history", "section"]
+Kind = Literal["passage", "sentences", "history", "section", "instructions"]
+Parts = tuple[tuple[int, int], ...]
+
+
+INSTRUCTIONS = "It reads like an instruction to the model, and not like something to know."
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
     """Something that the model was not shown.
 
-    `sentences` of passage `number` in the prompt: `parts` are their offsets into the document's text. A whole `passage`
-    or `section` has no number. `history` are messages of the conversation. `tokens` is what it would have cost.
+    `sentences` of passage `number` in the prompt: `parts` are their offsets into the document's text; those that read
+    like `instructions` to a model are never shown. A whole `passage` or `section` has no number. `history` are messages
+    of the conversation. `tokens` is what it would have cost.
     """
 
     kind: Kind
@@ -55,15 +60,22 @@ class Ledger:
         return asdict(self)
 
 
-def cut_sentences(number: int, passage: Passage, tokens: int) -> Cut:
-    """What was cut from a passage that the model was shown in part."""
+def cut_sentences(number: int, passage: Passage, tokens: int, withheld: Parts = ()) -> Cut | None:
+    """What was cut from a passage that the model was shown in part, but for what was `withheld` for another reason."""
     gaps, position = [], passage.start
-    for start, end in (*passage.kept, (passage.end, passage.end)):
-        if passage.text[position - passage.start : start - passage.start].strip():
+    for start, end in (*sorted((*passage.kept, *withheld)), (passage.end, passage.end)):
+        if passage.text[position - passage.start : max(position, start) - passage.start].strip():
             gaps.append((position, start))
-        position = end
+        position = max(position, end)
     reason = "These sentences have least to do with the question."
+    if not gaps:
+        return None
     return Cut("sentences", reason, tokens, number, passage.document_id, passage.document_title, tuple(gaps))
+
+
+def cut_instructions(number: int, passage: Passage, tokens: int, withheld: Parts) -> Cut:
+    """What was kept from the model because it talks to a model."""
+    return Cut("instructions", INSTRUCTIONS, tokens, number, passage.document_id, passage.document_title, withheld)
 
 
 def cut_passage(passage: Passage, tokens: int, reason: str) -> Cut:
@@ -77,6 +89,8 @@ def in_words(cut: Cut) -> str:
     match cut.kind:
         case "sentences":
             return f"{cut.title}: {cut.tokens:,} tokens of passage {cut.number} were cut. {cut.reason}"
+        case "instructions":
+            return f"{cut.title}: {cut.tokens:,} tokens of passage {cut.number} were kept from the model. {cut.reason}"
         case "passage":
             return f"{cut.title}: a passage of {cut.tokens:,} tokens was left out. {cut.reason}"
         case "section":

@@ -14,7 +14,7 @@ from core.chat.ledger import Cut, in_words
 from core.chat.outline import Outline, Titled
 from core.chat.request import AnswerRequest
 from core.chat.speaking import Speaker, raise_if
-from core.guard import visible
+from core.chat.wary import safe
 from core.prompts import render
 from core.types import Cited, Event, Passage, Retrieved, Summarising, Way
 
@@ -64,7 +64,7 @@ def _notes(
         for done, part in enumerate(parts):
             raise_if(request.cancel)
             yield Summarising(done, len(parts), document.title)
-            values = {"section": visible(part.text), "question": request.question}
+            values = {"section": safe(part.text), "question": request.question}
             messages = render(request.prompts["section"], values)
             notes.append(speaker.quietly(request, messages, config, tokens=NOTE_TOKENS))
         yield Summarising(len(parts), len(parts), document.title)

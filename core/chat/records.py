@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, update
 from sqlalchemy.orm import Session
 
-from core.chat.citations import MARKER
+from core.chat.branches import digest, history_of, remembered, with_context
 from core.chat.conversations import load_passages, owned, path
 from core.chat.pipelines import Pipelines
 from core.chat.request import AnswerRequest, Habits
@@ -19,7 +19,6 @@ from core.prompts import Prompts
 from core.retrieval.fusion import FUSION
 from core.storage.db import Database
 from core.storage.tables import (
-    ChunkRow,
     CitationRow,
     ConversationRow,
     DocumentRow,
@@ -33,7 +32,6 @@ from core.types import ChatMessage, Cited, GenerationOptions, MessageState, Pass
 
 FIRST_TITLE = 60  # characters of the first question that name a conversation until the model has named it
 OTHER_PROMPTS = ("talk", "remember", "section", "digest", "general")
-ANSWERED = (MessageState.complete.value, MessageState.stopped.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +122,8 @@ class TurnRecords:
             branch = path(rows, row.parent_id)
             documents = (conversation.document_id,) if conversation.document_id else ()
             scope = Scope(owner_id, conversation.collection_id, documents)
-            history = _history(branch[:-1])
-            summary, summarised = _remembered(session, branch[:-1], len(history))
+            history = history_of(branch[:-1])
+            summary, summarised = remembered(session, branch[:-1], len(history))
         return AnswerRequest(
             question=branch[-1].content,
             scope=scope,
@@ -170,7 +168,7 @@ class TurnRecords:
             owned(session, row.conversation_id, owner_id)
             question = row.query or session.get_one(MessageRow, row.parent_id).content
             stored = load_passages(session, [message_id]).get(message_id, [])
-            passages = [_with_context(session, passage) for passage in stored if passage.text]
+            passages = [with_context(session, passage) for passage in stored if passage.text]
         return AnswerRequest(
             question=question,
             scope=Scope(owner_id),
@@ -199,6 +197,7 @@ class TurnRecords:
                     "dense_score": passage.dense_score,
                     "keyword_score": passage.keyword_score,
                     "kept": [list(part) for part in passage.kept],
+                    "digest": digest(passage.text),
                 }
                 for rank, passage in enumerate(passages, 1)
             ]
@@ -263,35 +262,9 @@ def _message(session: Session, conversation_id: str, message_id: int, *, role: s
     return row
 
 
-def _history(branch: Sequence[MessageRow]) -> list[ChatMessage]:
-    """Whole exchanges before the question; answers without their markers, which meant other passages."""
-    found: list[ChatMessage] = []
-    for question, answer in zip(branch[::2], branch[1::2], strict=False):
-        if answer.state in ANSWERED and answer.content:
-            found.append(ChatMessage("user", question.content))
-            found.append(ChatMessage("assistant", MARKER.sub("", answer.content)))
-    return found
-
-
-def _remembered(session: Session, branch: Sequence[MessageRow], most: int) -> tuple[str, int]:
-    """The newest notes of the conversation's beginning, and how many messages they stand for."""
-    for row in reversed(branch):
-        trace = session.get(TraceRow, row.id) if row.role == "assistant" else None
-        ledger = trace.ledger if trace else {}
-        if ledger.get("remembered") and 0 < ledger["summarised"] <= most:
-            return str(ledger["remembered"]), int(ledger["summarised"])
-    return "", 0
-
-
 def _existing(session: Session, document_ids: Sequence[str]) -> set[str]:
     """Those that were not deleted while the answer was being written."""
     return {id for id in set(document_ids) if id and session.get(DocumentRow, id) is not None}
-
-
-def _with_context(session: Session, passage: Passage) -> Passage:
-    """A stored passage with what its first chunk carries, so that a prompt shows it as it was shown then."""
-    begins = (ChunkRow.document_id == passage.document_id, ChunkRow.start == passage.start)
-    return replace(passage, context=session.scalar(select(ChunkRow.context).where(*begins)) or "")
 
 
 def _place(found: object) -> dict[str, object]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 
 from core.traces import Trace
 from core.types import ChatMessage, GenerationOptions, Passage, Scope
@@ -29,7 +30,8 @@ class AnswerRequest:
 
     `history` is what was said after the first `summarised` messages, which `summary` stands for. `passages` given mean:
     do not search, answer from these as they are (to try a prompt on an earlier question). `prompts` are the texts of
-    the other prompts by their purpose; a way of answering whose prompt is missing is not taken.
+    the other prompts by their purpose; a way of answering whose prompt is missing is not taken. `today` is the date
+    that a prompt may name (ISO 8601); for a replay, that of the answer.
     """
 
     question: str
@@ -45,3 +47,4 @@ class AnswerRequest:
     prompts: Mapping[str, str] = field(default_factory=dict)
     summary: str = ""
     summarised: int = 0
+    today: str = field(default_factory=lambda: date.today().isoformat())

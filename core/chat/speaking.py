@@ -13,6 +13,7 @@ from langchain_core.runnables import RunnableConfig
 from core.chat.request import AnswerRequest
 from core.errors import Cancelled, ModelError
 from core.models.chat_model import arguments, progress, to_langchain
+from core.traces import digest
 from core.types import ChatMessage, Event, GenerationChunk, GenerationOptions, Reading, Token, Waiting
 
 
@@ -36,6 +37,7 @@ class Speaker:
         """Yield the waiting, the reading and the words; return all of them. Raises ModelError, Cancelled."""
         spoken, restarted = Spoken(), ""
         with request.trace.span("generate") as attributes:
+            attributes["prompt_sha256"] = digest(messages)
             for step in self._steps(request, messages, replace(request.options, top_logprobs=0), config):
                 if step.restarted:
                     attributes["restarted"] = restarted = step.restarted

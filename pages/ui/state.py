@@ -9,6 +9,7 @@ import streamlit as st
 
 from core import services as composition
 from core.chat.comparisons import Comparison
+from core.chat.replays import Replay
 from core.chat.turns import LiveTurn
 from core.models.remote.offer import OfferedModel
 from core.services import Services
@@ -36,6 +37,7 @@ class ChatState:
     waiting: str | None = None  # a question to ask once the sample documents are read
     deleting: str | None = None  # a conversation, until the deletion is confirmed
     renaming: str | None = None
+    replay: Replay | None = None  # the answer that is being made again, or was last
 
 
 @dataclass
