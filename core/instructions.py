@@ -8,7 +8,7 @@ where people see it, and it does not reach the model.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -130,6 +130,15 @@ def trusted(text: str) -> tuple[tuple[int, int], ...]:
             parts.append((position, span.start))
         position = span.end
     return tuple(parts)
+
+
+def without(text: str, spans: Sequence[Suspicion], mark: str = "…") -> str:
+    """The text with these stretches taken out, each leaving a mark."""
+    parts, position = [], 0
+    for span in spans:
+        parts += [text[position : span.start], mark]
+        position = span.end
+    return "".join([*parts, text[position:]])
 
 
 def _judged(sentence: str) -> tuple[str, float]:

@@ -19,7 +19,7 @@ def passage(text: str, *, title: str = "Manual", kept: tuple[tuple[int, int], ..
     return Passage(1, "d1", title, text, 100, 100 + len(text), None, "", 1, 1.0, kept=kept)
 
 
-def composed(client: SmallClient, *passages: Passage, most: int = 0):  # noqa: ANN201
+def composed(client: SmallClient, *passages: Passage, most: int = 0):
     return compose(
         PROMPT, {"question": "How long is the warranty?"}, Said(), passages, counter=client, limits=Limits(100, most)
     )
