@@ -12,6 +12,7 @@ from typing import Any
 
 from core import replay_command, services
 from core.chat import calibrate
+from core.chat.verdicts import to_row
 from core.errors import GroundworkError, ModelUnavailable, from_code
 from core.fsck import Fsck
 from core.models import command
@@ -107,6 +108,7 @@ def _answer(live: Services, options: argparse.Namespace) -> int:
             "answer": cited.text,
             "ai_generated": True,
             "citations": [asdict(citation) for citation in cited.citations],
+            "verdict": to_row(cited),
             "passages": [asdict(replace(passage, section="")) for passage in found[Retrieved].passages],
             "usage": usage,
             "timings": timings,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ def run(options: argparse.Namespace, _settings: Settings) -> int:
     """Fit, write and say how good it is. Raises SettingsError for a file that is no run."""
     made = fit(list(judged(options.run_file)), name=options.name or options.run_file.stem)
     save(made, options.out)
-    print(json.dumps(made.as_dict(), indent=1) if options.json else in_words(made))
+    sys.stdout.write((json.dumps(made.as_dict(), indent=1) if options.json else in_words(made)) + "\n")
     return 0
 
 

@@ -37,7 +37,7 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Answering what is at least as sure as `threshold`: the share answered, and the wrong share of that."""
+    """Answering from `threshold` on: the share of the questions that is answered, and the wrong share of those."""
 
     threshold: float
     coverage: float

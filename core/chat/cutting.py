@@ -106,7 +106,7 @@ def _units(passages: Sequence[Passage], query: str) -> list[_Unit]:
 
 
 def _pieces(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """A sentence, or pieces of one that is no sentence of a reader: a log, a list of words, a text without full stops."""
+    """A sentence, or pieces of what is none for a reader: a log, a list of words, a text without full stops."""
     while end - start > LONGEST:
         blank = max(text.rfind(" ", start + LONGEST // 2, start + LONGEST), text.rfind("\n", start, start + LONGEST))
         stop = blank if blank > start else start + LONGEST

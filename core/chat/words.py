@@ -18,7 +18,8 @@ STOPWORDS = frozenset(
         its of on or our she should so such than that the their them then there these they this those to was we were
         what when where which who whom whose why will with would you your according passage passages document
         documents also
-        der die das dem den des ein eine einer eines einem einen und oder ist sind war mit von zu für auf wie wer wann wo
+        der die das dem den des ein eine einer eines einem einen und oder ist sind war mit von zu für auf
+        wie wer wann wo
         le la les un une du de des et est sont dans pour que qui quel quelle où quand
         el los las una en por para como cuál quién cuándo dónde es son fue il lo gli di che""",
     )
