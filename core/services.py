@@ -195,10 +195,11 @@ class Services:
         return ["-m", "core.serving", *plain, *adapters, *drafting]
 
 
-def build(settings: Settings, client: ModelClient | None = None) -> Services:
+def build(settings: Settings, client: ModelClient | None = None, *, beside: Services | None = None) -> Services:
     """Put everything together over the data folder; migrates the database. Raises StorageError, SettingsError.
 
-    `client` is for tests, which have no model server.
+    `client` is for tests, which have no model server. With `beside`, only the documents are this folder's own: they are
+    asked with the prompts, models and services of that installation.
     """
     _silence_telemetry()
     make_folder(settings.data)
@@ -209,9 +210,10 @@ def build(settings: Settings, client: ModelClient | None = None) -> Services:
     documents = Documents(db, files, jobs, upload_mb=settings.upload_mb)
     sources = Sources(db, data=settings.data, reach=Reach(private=settings.fetch_private))
     chunks, client = ChunkStore(db), client or ModelClient(settings.run)
-    endpoints = Endpoints(db, KeyVault(settings.key_file))
-    models = Models(settings, db, client, endpoints)
-    prompts, conversations, pipelines = Prompts(db, SEEDS), Conversations(db), Pipelines(db)
+    endpoints = beside.endpoints if beside else Endpoints(db, KeyVault(settings.key_file))
+    models = beside.models if beside else Models(settings, db, client, endpoints)
+    prompts = beside.prompts if beside else Prompts(db, SEEDS)
+    conversations, pipelines = Conversations(db), Pipelines(db)
     prompts.prepare(author_id=LOCAL.id)
     index = ServingIndex(chunks, settings.embedding_model, settings.index)
     options = GenerationOptions(max_tokens=settings.answer_tokens)

@@ -35,6 +35,8 @@ LAYERS = [
     ["core.chat", "core.samples", "ingest"],
     ["core.feedback", "core.fsck"],
     ["core.services"],
+    ["core.readiness"],
+    ["core.evaluation"],
     ["core.api", "core.cli", "core.__main__", "ingest.__main__", "ingest.source_command", "pages", "app"],
 ]
 # preflight runs before anything is installed; it imports nothing of ours.
