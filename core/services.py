@@ -28,6 +28,7 @@ from core.chat.turns import Turns
 from core.deletions import Deletions
 from core.documents import Documents
 from core.errors import StorageError
+from core.evaluation.bench import Evaluations
 from core.feedback import FeedbackBook
 from core.health import HealthWatch
 from core.installation import make_folder
@@ -102,6 +103,7 @@ class Services:
     namer: Namer
     feedback: FeedbackBook
     samples: Samples
+    evaluations: Evaluations
 
     @cached_property
     def model_server(self) -> ChildProcess:
@@ -139,16 +141,14 @@ class Services:
         """End turns with what they have, then the processes, then save the index."""
         self.turns.stop_all()
         self.namer.closing.set()
-        self.models.close()
-        self.workbench.close()
+        for working in (self.models, self.workbench, self.evaluations, self.endpoints.trials):
+            working.close()
         self.comparisons.stop()
-        self.endpoints.trials.close()
         self.turns.wait_idle(DRAIN_SECONDS)
-        closing = [threading.Thread(target=child.close) for child in (self.worker, self.model_server)]
-        for thread in closing:
-            thread.start()
-        for thread in closing:
-            thread.join()
+        closing = threading.Thread(target=self.worker.close)
+        closing.start()
+        self.model_server.close()
+        closing.join()
         self.index.close()
         self.release()
 
@@ -160,14 +160,14 @@ class Services:
     @contextmanager
     def with_model_server(self) -> Iterator[None]:
         """For commands: use the application's model server when it runs, else one of our own for the time being."""
-        if self.client.status().status != "down":
-            yield
-            return
-        self.model_server.start()
+        ours = self.client.status().status == "down"
+        if ours:
+            self.model_server.start()
         try:
             yield
         finally:
-            self.model_server.close()
+            if ours:
+                self.model_server.close()
 
     def _server_arguments(self) -> list[str]:
         settings = self.settings
@@ -246,7 +246,7 @@ def build(settings: Settings, client: ModelClient | None = None, *, beside: Serv
         Deletions(db, files, index), chunks, client, endpoints, models,
         workbench, comparisons, HealthWatch(models, client), index,
         rebuilds, chain, prompts, conversations, turns, Answers(db),
-        namer, FeedbackBook(db), Samples(documents, SAMPLES),
+        namer, FeedbackBook(db), Samples(documents, SAMPLES), Evaluations(db),
     )  # fmt: skip
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from core.chat.citations import MARKER, SUPPORTED, abstains
+from core.chat.citations import MARKER
 from core.errors import Cancelled, GroundworkError, NotFound
 from core.evaluation.corpus import Corpus
 from core.evaluation.dataset import Question
@@ -17,6 +17,7 @@ from core.evaluation.matching import overlap, says
 from core.evaluation.plain import PlainPipeline
 from core.evaluation.progress import Watch
 from core.evaluation.retrieval import product_retriever
+from core.evaluation.told import Told
 from core.guard import clean_question
 from core.traces import Trace
 from core.types import Citation, Cited, Event, Passage, Retrieved, Token, Usage
@@ -41,23 +42,29 @@ class Reply:
 class Answered:
     """One question with its answer. `holding` passages were in the prompt and hold the expected answer.
 
-    `error` is the sentence of a question that failed: it counts as not right.
+    `draft_right` is whether what the model wrote was right, also where the product said instead that it does not know.
+    `claims` and `supported` are the statements of the answer and those that the documents bear. `error` is the sentence
+    of a question that failed: it counts as not right.
     """
 
     question: Question
     reply: Reply
     abstained: bool = False
+    draft_right: bool = False
     confidence: float = 0.0
+    signals: Mapping[str, float] = field(default_factory=dict)
     citations: int = 0
     verbatim: int = 0
+    claims: int = 0
     supported: int = 0
     citing_answer: int = 0
     holding: int = 0
     unaccounted: int = 0
     left_out: tuple[str, ...] = ()
-    ledger: dict[str, Any] = field(default_factory=dict)
-    passages: tuple[dict[str, Any], ...] = ()
+    ledger: Mapping[str, Any] = field(default_factory=dict)
+    passages: tuple[Mapping[str, Any], ...] = ()
     plain: Reply | None = None
+    cause: Mapping[str, str] | None = None
     error: str = ""
 
     @property
@@ -119,15 +126,18 @@ def ask(corpus: Corpus, question: Question, *, seed: int, cancel: threading.Even
     found = product_retriever(corpus).retrieve(text)
     holds = [says(passage.text, question.answers) for passage in kept]
     texts = _Texts(corpus)
-    reply = _reply(question, cited.text, trace.usage, first or total, total)
+    told = Told.of(cited)
     citing = [citation for citation in cited.citations if _cites_answer(citation, kept, holds, question)]
     return Answered(
-        question, reply,
-        abstained=abstains(cited.text),
-        confidence=confidence_of(cited),
+        question, _reply(question, cited.text, trace.usage, first or total, total),
+        abstained=told.abstained,
+        draft_right=question.answerable and says(MARKER.sub("", told.draft), question.answers),
+        confidence=told.confidence,
+        signals=told.signals,
         citations=len(cited.citations),
         verbatim=sum(texts.verbatim(citation) for citation in cited.citations),
-        supported=sum(citation.support >= SUPPORTED for citation in cited.citations),
+        claims=told.claims,
+        supported=told.supported,
         citing_answer=len(citing),
         holding=sum(holds),
         unaccounted=unaccounted(found, kept, left_out, trace),
@@ -135,16 +145,6 @@ def ask(corpus: Corpus, question: Question, *, seed: int, cancel: threading.Even
         ledger=trace.ledger,
         passages=tuple(_place(passage) for passage in kept),
     )  # fmt: skip
-
-
-def confidence_of(cited: Cited) -> float:
-    """What the answer says of itself; else the mean support of its citations, 0 for one that finds nothing."""
-    told = getattr(cited, "confidence", None)
-    if told is not None:
-        return float(told)
-    if abstains(cited.text) or not cited.citations:
-        return 0.0
-    return sum(citation.support for citation in cited.citations) / len(cited.citations)
 
 
 def _followed(events: Iterator[Event], began: float) -> tuple[Cited, tuple[Passage, ...], tuple[str, ...], float]:

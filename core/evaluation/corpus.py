@@ -31,7 +31,7 @@ LOOK_SECONDS = 0.25
 ADDRESS = "model-server.json"
 # What decides how a text is cut and stored: when one of these files changes, the corpus is taken in anew.
 READING = ("ingest/loaders/*.py", "ingest/split/*.py", "ingest/intake.py", "ingest/reading.py", "ingest/tokens.py",
-           "core/retrieval/store.py", "core/retrieval/rows.py")  # fmt: skip
+           "core/words/*.py", "core/retrieval/store.py", "core/retrieval/rows.py")  # fmt: skip
 
 Working = Callable[[Services], AbstractContextManager[object]]
 

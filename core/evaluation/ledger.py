@@ -10,10 +10,11 @@ from core.types import Passage
 
 
 def unaccounted(found: Sequence[Passage], kept: Sequence[Passage], left_out: Sequence[str], trace: Trace) -> int:
-    """How many passages that were found are neither in the prompt nor in the ledger, one more when the prompt holds
-    fewer tokens than the ledger says: then something was cut after it was counted."""
+    """How many cuts have no entry in the ledger: passages that were found and are not in the prompt, passages that are
+    in it only in part; one more when the engine read fewer tokens than the ledger says."""
     lost = sum(not any(_covers(there, passage) for there in kept) for passage in found)
-    return max(0, lost - len(left_out)) + _shortened(trace)
+    shortened = sum(bool(getattr(passage, "kept", ())) for passage in kept)
+    return max(0, lost + shortened - len(left_out)) + _fewer_read(trace)
 
 
 def _covers(there: Passage, passage: Passage) -> bool:
@@ -21,10 +22,12 @@ def _covers(there: Passage, passage: Passage) -> bool:
     return there.document_id == passage.document_id and there.start < passage.end and passage.start < there.end
 
 
-def _shortened(trace: Trace) -> bool:
+def _fewer_read(trace: Trace) -> bool:
     ledger, read = trace.ledger, trace.usage.prompt_tokens
     if not read or not ledger:
         return False
+    if told := ledger.get("prompt"):
+        return read < int(told)
     parts = [ledger.get("frame", 0), ledger.get("history", 0), *ledger.get("passages", ())]
     counted = sum(part for part in parts if isinstance(part, int))
     return read < counted - MARGIN * len(parts)

@@ -12,6 +12,7 @@ from core.evaluation import ranking
 from core.evaluation.corpus import Corpus
 from core.evaluation.dataset import Dataset, Question
 from core.evaluation.figures import Figure, mean_of, percentile_of
+from core.evaluation.matching import says
 from core.evaluation.progress import Watch
 from core.retrieval.retriever import HybridRetriever
 from core.types import Passage
@@ -19,6 +20,7 @@ from core.types import Passage
 DEPTH = 100  # texts of a ranking
 PASSAGES = 2 * DEPTH  # asked for, because several may be of one text
 TIMED = 200  # questions that are searched once more as the product does it, for the time
+ANSWER = "a passage with the answer"
 SHOWN = 10  # ids of a ranking that are kept with its question
 
 
@@ -47,10 +49,13 @@ class RetrievalResult:
 
 
 def judged(dataset: Dataset) -> list[Question]:
-    """The questions that retrieval can be measured with. Raises BadDataset when there is none."""
+    """The questions that retrieval can be measured with: those whose texts are named; where no text is named for any
+    question, those with an answer, which a passage has to hold. Raises BadDataset when there is none."""
     found = [question for question in dataset.questions if dataset.relevant.get(question.id)]
+    if not dataset.relevant:
+        found = [question for question in dataset.questions if question.answerable and question.answers]
     if not found:
-        raise BadDataset(f"{dataset.name} says of no question which text answers it. Add qrels.tsv.")
+        raise BadDataset(f"{dataset.name} says of no question which text answers it. Add qrels.tsv, or answers.")
     return found
 
 
@@ -61,8 +66,8 @@ def measure_retrieval(
     retriever = product_retriever(corpus)
     for number, question in enumerate(questions):
         watch("Searching", number, len(questions))
-        relevant = dataset.relevant[question.id]
-        found = ranked_ids(retriever.retrieve(question.text, k=PASSAGES), corpus, dataset)[:DEPTH]
+        relevant = dataset.relevant.get(question.id) or {ANSWER: 1.0}
+        found = _ranking(retriever.retrieve(question.text, k=PASSAGES), corpus, dataset, question)[:DEPTH]
         seconds = None
         if number < TIMED:
             began = time.perf_counter()
@@ -76,6 +81,17 @@ def measure_retrieval(
             )
         )
     watch("Searching", len(questions), len(questions))
+
+
+def _ranking(passages: Sequence[Passage], corpus: Corpus, dataset: Dataset, question: Question) -> list[str]:
+    """Ids of texts, best first; where none are judged, places of passages, of which the first right one counts."""
+    if dataset.relevant.get(question.id):
+        return ranked_ids(passages, corpus, dataset)
+    places = (
+        ANSWER if says(passage.text, question.answers) else f"{passage.document_title} @{passage.start}"
+        for passage in passages
+    )
+    return list(dict.fromkeys(places))
 
 
 def product_retriever(corpus: Corpus) -> HybridRetriever:

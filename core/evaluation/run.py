@@ -1,24 +1,28 @@
-"""One measurement from beginning to end, for the command line and the page."""
+"""One measurement from beginning to end, for the command line and the page: measured, stored, reported."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from core.errors import Cancelled
+from core.errors import Cancelled, GroundworkError
 from core.evaluation import scoring
-from core.evaluation.answers import AnswersResult, measure_answers
+from core.evaluation.answers import measure_answers
 from core.evaluation.corpus import Corpus, Working, prepared, worker_process
 from core.evaluation.dataset import Dataset, Question, sample
 from core.evaluation.plain import PlainPipeline
 from core.evaluation.progress import Stoppable, Watch
+from core.evaluation.recording import Measured, Recorder
 from core.evaluation.report import Report
-from core.evaluation.retrieval import RetrievalResult, judged, measure_retrieval, retrieval_figures
+from core.evaluation.retrieval import judged, measure_retrieval, retrieval_figures
+from core.evaluation.runs import COMPLETE, FAILED, STOPPED, RunBook
 from core.readiness import wait_until_ready
 from core.services import Services
 from core.settings import VERSION
+from core.types import Scope
 
 RETRIEVAL, ANSWERS = "retrieval", "answers"
 MOST_NAMED = 5
@@ -26,24 +30,16 @@ MOST_NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What to measure: `kind` is retrieval or answers, `plain` also asks the plain pipeline for comparison."""
+    """What to measure: `kind` is retrieval or answers, `plain` also asks the plain pipeline for comparison, `why` names
+    the cause of each miss. With `own`, one's own documents are asked instead of the dataset's."""
 
     kind: str
     limit: int | None = None
     seed: int = 7
     plain: bool = False
     fresh: bool = False
-
-
-@dataclass(slots=True)
-class Measured:
-    """What a measurement has so far, also when it is stopped; the questions are those that it is to ask."""
-
-    questions: Sequence[Question] = ()
-    retrieval: RetrievalResult = field(default_factory=RetrievalResult)
-    answers: AnswersResult = field(default_factory=AnswersResult)
-    notes: tuple[str, ...] = ()
-    pipeline: dict[str, Any] = field(default_factory=dict)
+    why: bool = False
+    own: Scope | None = None
 
 
 def evaluate(
@@ -55,24 +51,37 @@ def evaluate(
     cancel: threading.Event | None = None,
     working: Working = worker_process,
 ) -> Report:
-    """Measure; the model server must run or be starting. Once questions have been asked, stopping it (`cancel`, or
-    Ctrl-C) gives a report of those; before that it raises Cancelled or KeyboardInterrupt."""
+    """Measure, and store the run; the model server must run or be starting. Once questions have been asked, stopping it
+    (`cancel`, or Ctrl-C) gives a report of those; before that it raises Cancelled or KeyboardInterrupt."""
     cancel = cancel or threading.Event()
-    watch, measured = Stoppable(told, cancel), Measured()
-    questions = judged(dataset) if spec.kind == RETRIEVAL else dataset.questions
-    measured.questions = sample(questions, spec.limit, spec.seed)
+    watch, owner_id = Stoppable(told, cancel), main.accounts.who().id
+    candidates = judged(dataset) if spec.kind == RETRIEVAL else dataset.questions
+    questions = sample(candidates, spec.limit, spec.seed)
     wait_until_ready(main, chat=spec.kind == ANSWERS)
-    with prepared(main, dataset, watch, working=working, fresh=spec.fresh) as corpus:
-        measured.pipeline = pipeline_of(main)
-        measured.notes = (*dataset.notes, *_unread(corpus))
+    with _corpus(main, dataset, spec, watch, working) as corpus:
+        notes, pipeline = (*dataset.notes, *_unread(corpus)), pipeline_of(main)
+        book, measured = RunBook(main.db), Measured()
+        run_id = book.begin(
+            owner_id=owner_id, kind=spec.kind, dataset=dataset.name, dataset_sha256=dataset.sha256, seed=spec.seed,
+            wanted=len(questions), pipeline=pipeline,
+        )  # fmt: skip
+        recorder, state = Recorder(watch, book, run_id, measured), COMPLETE
         try:
-            _measure(main, corpus, dataset, spec, measured, watch, cancel)
+            _measure(main, corpus, dataset, spec, questions, measured, recorder, cancel)
         except (Cancelled, KeyboardInterrupt):
             cancel.set()
-            if not (measured.retrieval.items or measured.answers.items):
+            state = STOPPED
+            if not measured.items:
+                book.finish(run_id, STOPPED, error="Stopped before a question was asked.")
                 raise
-            return _report(dataset, spec, measured, "stopped")
-    return _report(dataset, spec, measured, "complete")
+        except GroundworkError as problem:
+            recorder.write()
+            book.finish(run_id, FAILED, error=str(problem))
+            raise
+        recorder.write()
+        report = _report(dataset, spec, measured, pipeline, notes, state)
+        book.finish(run_id, state, figures=report.figures, extra=_stored(report))
+    return report
 
 
 def pipeline_of(services: Services) -> dict[str, Any]:
@@ -80,32 +89,41 @@ def pipeline_of(services: Services) -> dict[str, Any]:
     recipe = services.turns.records.recipe()
     published = {name: services.prompts.published(name) for name in ("answer", "condense")}
     return {
-        "model": recipe.model,
-        "model_sha256": recipe.model_sha256,
-        "endpoint": recipe.endpoint,
-        "embedder": recipe.embedder,
-        "embedder_form": services.client.embedding_form(),
-        "passages": recipe.passages,
+        **{name: value for name, value in asdict(recipe).items() if name != "options"},
         "sampling": asdict(recipe.options),
+        "embedder_form": services.client.embedding_form(),
         "prompts": {name: version.version for name, version in published.items()},
         "version": VERSION,
     }
 
 
+@contextmanager
+def _corpus(main: Services, dataset: Dataset, spec: Spec, watch: Watch, working: Working) -> Iterator[Corpus]:
+    if spec.own is None:
+        with prepared(main, dataset, watch, working=working, fresh=spec.fresh) as corpus:
+            yield corpus
+        return
+    ids = {}
+    named = {id for ids_of in dataset.relevant.values() for id in ids_of}
+    for document in main.documents.list_documents(
+        owner_id=spec.own.owner_id, collection_id=spec.own.collection_id
+    ):  # fmt: skip
+        names = (document.id, document.name, document.title, document.name.rpartition(".")[0])
+        ids[document.id] = (next((name for name in names if name in named), document.name),)
+    yield Corpus(main, spec.own, ids)
+
+
 def _measure(
-    main: Services, corpus: Corpus, dataset: Dataset, spec: Spec, measured: Measured, watch: Watch,
-    cancel: threading.Event,
+    main: Services, corpus: Corpus, dataset: Dataset, spec: Spec, questions: Sequence[Question], measured: Measured,
+    watch: Watch, cancel: threading.Event,
 ) -> None:  # fmt: skip
     if spec.kind == RETRIEVAL:
-        measure_retrieval(corpus, dataset, measured.questions, measured.retrieval, watch)
+        measure_retrieval(corpus, dataset, questions, measured.retrieval, watch)
         return
     plain = None
     if spec.plain:
-        options = main.turns.records.recipe().options
-        plain = PlainPipeline(main, texts_of(corpus, dataset), options)
-    measure_answers(
-        corpus, measured.questions, measured.answers, watch, seed=spec.seed, cancel=cancel, plain=plain
-    )  # fmt: skip
+        plain = PlainPipeline(main, texts_of(corpus, dataset), main.turns.records.recipe().options)
+    measure_answers(corpus, questions, measured.answers, watch, seed=spec.seed, cancel=cancel, plain=plain)
 
 
 def texts_of(corpus: Corpus, dataset: Dataset) -> list[tuple[str, str]]:
@@ -117,33 +135,37 @@ def texts_of(corpus: Corpus, dataset: Dataset) -> list[tuple[str, str]]:
     return [(str(chunk.id), f"{chunk.document_title}\n{chunk.text}") for chunk in chunks.values()]
 
 
-def _report(dataset: Dataset, spec: Spec, measured: Measured, state: str) -> Report:
-    report = _retrieval_report if spec.kind == RETRIEVAL else _answers_report
-    return report(dataset, spec, measured, state)
-
-
-def _retrieval_report(dataset: Dataset, spec: Spec, measured: Measured, state: str) -> Report:
-    items, seconds = measured.retrieval.items, measured.retrieval.seconds
-    languages = scoring.by_language(
-        items, lambda item: item.language, lambda part: retrieval_figures(part, (), spec.seed)
-    )  # fmt: skip
+def _report(
+    dataset: Dataset, spec: Spec, measured: Measured, pipeline: dict[str, Any], notes: tuple[str, ...], state: str
+) -> Report:
+    seed, items = spec.seed, tuple(item.as_dict() for item in measured.items)
+    if spec.kind == RETRIEVAL:
+        ranked = measured.retrieval.items
+        figures = retrieval_figures(ranked, measured.retrieval.seconds, seed)
+        languages = scoring.by_language(
+            ranked, lambda item: item.language, lambda part: retrieval_figures(part, (), seed)
+        )  # fmt: skip
+        extra: dict[str, Any] = {}
+    else:
+        answered = measured.answers.items
+        figures = scoring.answer_figures(answered, seed)
+        if spec.plain:
+            figures |= scoring.plain_figures(answered, seed)
+        languages = scoring.language_figures(answered, seed)
+        extra = {"risk_coverage": scoring.risk_coverage(answered)}
     return Report(
-        spec.kind, dataset.name, dataset.sha256, len(items), spec.seed, measured.pipeline,
-        retrieval_figures(items, seconds, spec.seed), languages, {}, measured.notes, state,
-        tuple(item.as_dict() for item in items),
+        spec.kind, dataset.name, dataset.sha256, len(items), seed, pipeline, figures, languages, extra, notes, state,
+        items,
     )  # fmt: skip
 
 
-def _answers_report(dataset: Dataset, spec: Spec, measured: Measured, state: str) -> Report:
-    items = measured.answers.items
-    figures = scoring.answer_figures(items, spec.seed)
-    if spec.plain:
-        figures |= scoring.plain_figures(items, spec.seed)
-    return Report(
-        spec.kind, dataset.name, dataset.sha256, len(items), spec.seed, measured.pipeline, figures,
-        scoring.language_figures(items, spec.seed), {"risk–coverage": scoring.risk_coverage(items)},
-        measured.notes, state, tuple(item.as_dict() for item in items),
-    )  # fmt: skip
+def _stored(report: Report) -> dict[str, Any]:
+    """What is kept with a run beside its figures."""
+    languages = {
+        language: {name: asdict(figure) for name, figure in figures.items()}
+        for language, figures in report.by_language.items()
+    }
+    return {**report.extra, "by_language": languages, "notes": list(report.notes)}
 
 
 def _unread(corpus: Corpus) -> list[str]:

@@ -75,7 +75,7 @@ def costs(replies: Sequence[Reply], seed: int) -> dict[str, Figure]:
 def risk_coverage(items: Answers) -> list[tuple[float, float]]:
     """Coverage and the share of wrong answers in it, over the answerable questions."""
     answerable = [item for item in items if item.question.answerable]
-    return abstention.curve([item.confidence for item in answerable], [item.reply.right for item in answerable])
+    return abstention.curve([item.confidence for item in answerable], [item.draft_right for item in answerable])
 
 
 def _citations(items: Answers, seed: int) -> dict[str, Figure]:
@@ -91,13 +91,15 @@ def _citations(items: Answers, seed: int) -> dict[str, Figure]:
         ),
         "citation recall": mean_of([item.citing_answer > 0 for item in findable], seed),
         "citations that open verbatim words": ratio_of([float(item.verbatim) for item in items], every, seed),
-        "support rate": ratio_of([float(item.supported) for item in items], every, seed),
+        "support rate": ratio_of(
+            [float(item.supported) for item in items], [float(item.claims) for item in items], seed
+        ),
     }
 
 
 def _abstention(items: Answers, seed: int) -> dict[str, Figure]:
     rows = np.array(
-        [[item.confidence, item.question.answerable, item.reply.right, not item.abstained] for item in items],
+        [[item.confidence, item.question.answerable, item.draft_right, not item.abstained] for item in items],
         dtype=np.float64,
     ).reshape(-1, 4)
     answerable = rows[rows[:, 1] > 0]
