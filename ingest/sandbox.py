@@ -54,6 +54,14 @@ def parse(
         return _document(answer, name)
 
 
+def characters(path: Path, name: str, *, seconds: float, memory_mb: int) -> str:
+    """All that the file holds in any form, read by other means than its loader's. Raises as `parse` does."""
+    with translated(Path(tempfile.gettempdir()) / "answer"), tempfile.TemporaryFile() as answer:
+        _run(answer, path, name, _Limits(seconds, memory_mb), lambda: False, raw=True)
+        answer.seek(0)
+        return _document(answer, name).text
+
+
 def draw(
     path: Path,
     name: str,
@@ -80,14 +88,15 @@ class _Limits:
 
 
 def _run(
-    answer: IO[bytes], path: Path, name: str, limits: _Limits, cancelled: Callable[[], bool], *, page: int = 0
-) -> None:
+    answer: IO[bytes], path: Path, name: str, limits: _Limits, cancelled: Callable[[], bool], *, page: int = 0,
+    raw: bool = False,
+) -> None:  # fmt: skip
     """One child from start to end, its answer written into a file."""
     scratch = Path(tempfile.gettempdir())
     with translated(scratch / "answer"), tempfile.TemporaryFile() as errors:
         child = _start(scratch, answer, errors)
         try:
-            _ask(child, path, name, limits, page)
+            _ask(child, path, name, limits, page, raw)
             watched = _watch(child, limits.seconds, limits.memory_mb << 20, cancelled)
         finally:
             child.kill()
@@ -108,7 +117,7 @@ def _start(folder: Path, answer: IO[bytes], errors: IO[bytes]) -> subprocess.Pop
     )  # fmt: skip
 
 
-def _ask(child: subprocess.Popen[bytes], path: Path, name: str, limits: _Limits, page: int) -> None:
+def _ask(child: subprocess.Popen[bytes], path: Path, name: str, limits: _Limits, page: int, raw: bool) -> None:
     request = {
         "path": str(path.resolve()),
         "name": name,
@@ -116,6 +125,7 @@ def _ask(child: subprocess.Popen[bytes], path: Path, name: str, limits: _Limits,
         "memory": limits.memory_mb << 20,
         "output": OUTPUT_MB << 20,
         "page": page,
+        "raw": raw,
     }
     assert child.stdin is not None
     try:

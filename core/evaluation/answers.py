@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from core.chat.citations import MARKER
 from core.errors import Cancelled, GroundworkError, NotFound
 from core.evaluation.corpus import Corpus
 from core.evaluation.dataset import Question
+from core.evaluation.diagnosis import Diagnosis
 from core.evaluation.ledger import unaccounted
 from core.evaluation.matching import overlap, says
 from core.evaluation.plain import PlainPipeline
@@ -21,6 +22,8 @@ from core.evaluation.told import Told
 from core.guard import clean_question
 from core.traces import Trace
 from core.types import Citation, Cited, Event, Passage, Retrieved, Token, Usage
+
+Why = Callable[[Question, Cited, Sequence[Passage]], Diagnosis | None]
 
 MOST_FAILURES = 5  # in a row: then it is not the question
 
@@ -92,13 +95,14 @@ def measure_answers(
     seed: int,
     cancel: threading.Event,
     plain: PlainPipeline | None = None,
+    why: Why | None = None,
 ) -> None:
-    """Fill `result`, question by question. Raises Cancelled, and what keeps failing."""
+    """Fill `result`, question by question; `why` is asked about each miss. Raises Cancelled, and what keeps failing."""
     failures = 0
     for number, question in enumerate(questions):
         watch("Answering", number, len(questions))
         try:
-            answered = ask(corpus, question, seed=seed, cancel=cancel)
+            answered = ask(corpus, question, seed=seed, cancel=cancel, why=why)
             if plain is not None:
                 answered = replace(answered, plain=_ask_plain(plain, question, cancel))
             failures = 0
@@ -113,7 +117,9 @@ def measure_answers(
     watch("Answering", len(questions), len(questions))
 
 
-def ask(corpus: Corpus, question: Question, *, seed: int, cancel: threading.Event) -> Answered:
+def ask(
+    corpus: Corpus, question: Question, *, seed: int, cancel: threading.Event, why: Why | None = None
+) -> Answered:  # fmt: skip
     """One question through the answer chain, looked at from all sides."""
     trace = Trace()
     text = clean_question(question.text)
@@ -127,9 +133,11 @@ def ask(corpus: Corpus, question: Question, *, seed: int, cancel: threading.Even
     holds = [says(passage.text, question.answers) for passage in kept]
     texts = _Texts(corpus)
     told = Told.of(cited)
+    reply = _reply(question, cited.text, trace.usage, first or total, total)
+    cause = why(question, cited, kept) if why and not reply.right else None
     citing = [citation for citation in cited.citations if _cites_answer(citation, kept, holds, question)]
     return Answered(
-        question, _reply(question, cited.text, trace.usage, first or total, total),
+        question, reply,
         abstained=told.abstained,
         draft_right=question.answerable and says(MARKER.sub("", told.draft), question.answers),
         confidence=told.confidence,
@@ -144,6 +152,7 @@ def ask(corpus: Corpus, question: Question, *, seed: int, cancel: threading.Even
         left_out=left_out,
         ledger=trace.ledger,
         passages=tuple(_place(passage) for passage in kept),
+        cause=cause.as_dict() if cause else None,
     )  # fmt: skip
 
 

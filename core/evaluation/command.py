@@ -35,6 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
             command.add_argument(
                 "--plain", action="store_true", help="also ask a plain pipeline (BM25's best 3), and compare in pairs"
             )
+            command.add_argument("--why", action="store_true", help="name the first broken link of each miss")
         command.add_argument("--fresh", action="store_true", help="take the corpus in anew")
 
 
@@ -45,7 +46,7 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     dataset = load_dataset(options.dataset, options.documents)
     spec = Spec(
         options.kind, limit=options.limit, seed=options.seed, plain=getattr(options, "plain", False),
-        fresh=options.fresh,
+        fresh=options.fresh, why=getattr(options, "why", False),
     )  # fmt: skip
     main = services.build(settings)
     try:

@@ -108,7 +108,7 @@ def entry_file(entry: Entry) -> tuple[str, bytes]:
     """An entry as the file that somebody would upload: Markdown with its title as the heading."""
     text = entry.text.replace("\r\n", "\n").replace("\r", "\n")
     body = f"# {entry.title}\n\n{text}\n" if entry.title else f"{text}\n"
-    return f"{entry.id}.md", body.encode("utf-8", "surrogatepass" if "\ud800" in text else "replace")
+    return f"{entry.id}.md", body.encode("utf-8", "replace")
 
 
 def _take_in(main: Services, corpus: Services, dataset: Dataset, watch: Watch, working: Working) -> Corpus:

@@ -40,6 +40,8 @@ def table(report: Report) -> str:
     lines += rows(report.figures)
     if report.by_language:
         lines += ["", *_languages(report.by_language)]
+    if causes := report.extra.get("causes"):
+        lines += ["", *_causes(causes, report.items)]
     lines += ["", *report.notes] if report.notes else []
     return "\n".join(lines)
 
@@ -71,4 +73,15 @@ def _languages(by_language: Mapping[str, Mapping[str, Figure]]) -> list[str]:
     for language, figures in by_language.items():
         cells: Sequence[str] = [f"{shown(name, figures[name].value):>10}" for name in names]
         lines.append(f"{language:11}  " + "  ".join(cells) + f"  {max(f.n for f in figures.values()):>6,}")
+    return lines
+
+
+def _causes(causes: Mapping[str, int], items: Sequence[Mapping[str, Any]]) -> list[str]:
+    """How often each link broke, and what was seen for each question."""
+    width = max(len(cause) for cause in causes)
+    lines = ["Why answers were wrong", *(f"{cause:{width}}  {count:>4}" for cause, count in causes.items()), ""]
+    for item in items:
+        if item["cause"]:
+            lines.append(f"{item['cause']['cause']:{width}}  {item['question']['text']}")
+            lines.append(f"{'':{width}}  {item['cause']['sentence']}")
     return lines

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from core.errors import Cancelled, GroundworkError
@@ -19,6 +20,7 @@ from core.evaluation.recording import Measured, Recorder
 from core.evaluation.report import Report
 from core.evaluation.retrieval import judged, measure_retrieval, retrieval_figures
 from core.evaluation.runs import COMPLETE, FAILED, STOPPED, RunBook
+from core.evaluation.why import why_missed
 from core.readiness import wait_until_ready
 from core.services import Services
 from core.settings import VERSION
@@ -123,7 +125,8 @@ def _measure(
     plain = None
     if spec.plain:
         plain = PlainPipeline(main, texts_of(corpus, dataset), main.turns.records.recipe().options)
-    measure_answers(corpus, questions, measured.answers, watch, seed=spec.seed, cancel=cancel, plain=plain)
+    why = partial(why_missed, corpus, dataset) if spec.why else None
+    measure_answers(corpus, questions, measured.answers, watch, seed=spec.seed, cancel=cancel, plain=plain, why=why)
 
 
 def texts_of(corpus: Corpus, dataset: Dataset) -> list[tuple[str, str]]:
@@ -152,7 +155,7 @@ def _report(
         if spec.plain:
             figures |= scoring.plain_figures(answered, seed)
         languages = scoring.language_figures(answered, seed)
-        extra = {"risk_coverage": scoring.risk_coverage(answered)}
+        extra = {"risk_coverage": scoring.risk_coverage(answered), "causes": scoring.causes(answered)}
     return Report(
         spec.kind, dataset.name, dataset.sha256, len(items), seed, pipeline, figures, languages, extra, notes, state,
         items,

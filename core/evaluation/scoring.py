@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from core.evaluation import abstention
 from core.evaluation.answers import Answered, Reply
+from core.evaluation.diagnosis import Cause
 from core.evaluation.figures import Figure, difference, mean_of, percentile_of, ratio_of, statistic_of
 
 MOST_CONFIDENT = f"right among the {abstention.MOST_CONFIDENT:.0%} most confident".replace("%", " %")
@@ -76,6 +78,12 @@ def risk_coverage(items: Answers) -> list[tuple[float, float]]:
     """Coverage and the share of wrong answers in it, over the answerable questions."""
     answerable = [item for item in items if item.question.answerable]
     return abstention.curve([item.confidence for item in answerable], [item.draft_right for item in answerable])
+
+
+def causes(items: Answers) -> dict[str, int]:
+    """How often each link broke first, in the order of the links; empty where nobody asked why."""
+    found = Counter(item.cause["cause"] for item in items if item.cause)
+    return {cause.value: found[cause.value] for cause in Cause if found[cause.value]}
 
 
 def _citations(items: Answers, seed: int) -> dict[str, Figure]:
