@@ -143,7 +143,7 @@ def _cut(missed: Missed, ranking: Sequence[Passage], best: int) -> Diagnosis | N
     if inside is not None:
         return Diagnosis(
             Cause.cut_from_context,
-            f"A passage of {inside.document_title} was in the prompt, but the sentence with the answer was cut from it.",
+            f"A passage of {inside.document_title} was in the prompt, but the words with the answer were cut from it.",
         )
     chosen = next((passage for passage in ranking[:best] if wanted.in_passage(passage)), None)
     if chosen is not None:
