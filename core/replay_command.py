@@ -10,6 +10,7 @@ from core import services
 from core.chat.replays import Change, Replay
 from core.errors import GroundworkError, from_code
 from core.prompts import word_difference
+from core.readiness import wait_until_ready
 from core.services import Services
 from core.settings import Settings
 from core.types import Failed
@@ -30,8 +31,6 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     live = services.build(settings)
     try:
         with live.with_model_server():
-            from core.cli import wait_until_ready
-
             wait_until_ready(live)
             return _report(_replayed(live, options), as_json=options.json)
     finally:

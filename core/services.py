@@ -31,6 +31,7 @@ from core.chat.turns import Turns
 from core.deletions import Deletions
 from core.documents import Documents
 from core.errors import StorageError
+from core.evaluation.bench import Evaluations
 from core.feedback import FeedbackBook
 from core.health import HealthWatch
 from core.installation import make_folder, silence_telemetry
@@ -108,6 +109,7 @@ class Services:
     namer: Namer
     feedback: FeedbackBook
     samples: Samples
+    evaluations: Evaluations
 
     @cached_property
     def model_server(self) -> ChildProcess:
@@ -145,16 +147,14 @@ class Services:
         """End turns with what they have, then the processes, then save the index."""
         self.turns.stop_all()
         self.namer.closing.set()
-        self.models.close()
-        self.workbench.close()
+        for working in (self.models, self.workbench, self.evaluations, self.endpoints.trials):
+            working.close()
         self.comparisons.stop()
-        self.endpoints.trials.close()
         self.turns.wait_idle(DRAIN_SECONDS)
-        closing = [threading.Thread(target=child.close) for child in (self.worker, self.model_server)]
-        for thread in closing:
-            thread.start()
-        for thread in closing:
-            thread.join()
+        closing = threading.Thread(target=self.worker.close)
+        closing.start()
+        self.model_server.close()
+        closing.join()
         self.index.close()
         self.release()
 
@@ -166,14 +166,14 @@ class Services:
     @contextmanager
     def with_model_server(self) -> Iterator[None]:
         """For commands: use the application's model server when it runs, else one of our own for the time being."""
-        if self.client.status().status != "down":
-            yield
-            return
-        self.model_server.start()
+        ours = self.client.status().status == "down"
+        if ours:
+            self.model_server.start()
         try:
             yield
         finally:
-            self.model_server.close()
+            if ours:
+                self.model_server.close()
 
     def _server_arguments(self) -> list[str]:
         settings = self.settings
@@ -201,10 +201,11 @@ class Services:
         return ["-m", "core.serving", *plain, *adapters, *drafting]
 
 
-def build(settings: Settings, client: ModelClient | None = None) -> Services:
+def build(settings: Settings, client: ModelClient | None = None, *, beside: Services | None = None) -> Services:
     """Put everything together over the data folder; migrates the database. Raises StorageError, SettingsError.
 
-    `client` is for tests, which have no model server.
+    `client` is for tests, which have no model server. With `beside`, only the documents are this folder's own: they are
+    asked with the prompts, models and services of that installation.
     """
     silence_telemetry()
     make_folder(settings.data)
@@ -215,9 +216,10 @@ def build(settings: Settings, client: ModelClient | None = None) -> Services:
     documents = Documents(db, files, jobs, upload_mb=settings.upload_mb)
     sources = Sources(db, data=settings.data, reach=Reach(private=settings.fetch_private))
     chunks, client = ChunkStore(db), client or ModelClient(settings.run)
-    endpoints = Endpoints(db, KeyVault(settings.key_file))
-    models = Models(settings, db, client, endpoints)
-    prompts, conversations, pipelines = Prompts(db, SEEDS), Conversations(db), Pipelines(db)
+    endpoints = beside.endpoints if beside else Endpoints(db, KeyVault(settings.key_file))
+    models = beside.models if beside else Models(settings, db, client, endpoints)
+    prompts = beside.prompts if beside else Prompts(db, SEEDS)
+    conversations, pipelines = Conversations(db), Pipelines(db)
     prompts.prepare(author_id=LOCAL.id)
     index = ServingIndex(chunks, settings.embedding_model, settings.index)
     options = GenerationOptions(max_tokens=settings.answer_tokens)
@@ -227,15 +229,8 @@ def build(settings: Settings, client: ModelClient | None = None) -> Services:
         endpoint = endpoints.active()
         model = endpoint.model if endpoint else models.active_id()
         sha256 = "" if endpoint else find_model(model, settings.model_store).sha256
-        return Recipe(
-            model,
-            sha256,
-            settings.embedding_model,
-            settings.passages,
-            options,
-            endpoint.url if endpoint else "",
-            habits,
-        )
+        url = endpoint.url if endpoint else ""
+        return Recipe(model, sha256, settings.embedding_model, settings.passages, options, url, habits)
 
     chain = cache(lambda: _chain(settings, db, chunks, index, client, ActiveEngine(client, endpoints)))
     namer = Namer(conversations, prompts, lambda: chain().model)
@@ -252,7 +247,7 @@ def build(settings: Settings, client: ModelClient | None = None) -> Services:
         Deletions(db, files, index), chunks, client, endpoints, models,
         workbench, comparisons, HealthWatch(models, client), index,
         rebuilds, chain, prompts, conversations, turns, Answers(db), replays,
-        PagePictures(documents), namer, FeedbackBook(db), Samples(documents, SAMPLES),
+        PagePictures(documents), namer, FeedbackBook(db), Samples(documents, SAMPLES), Evaluations(db),
     )  # fmt: skip
 
 

@@ -34,6 +34,14 @@ def parse(
         return _document(answer, name)
 
 
+def characters(path: Path, name: str, *, seconds: float, memory_mb: int) -> str:
+    """All that the file holds in any form, read by other means than its loader's. Raises as `parse` does."""
+    with translated(Path(tempfile.gettempdir()) / "answer"), tempfile.TemporaryFile() as answer:
+        _run(answer, path, name, Limits(seconds, memory_mb), lambda: False, raw=True)
+        answer.seek(0)
+        return _document(answer, name).text
+
+
 def draw(
     path: Path,
     name: str,
@@ -54,11 +62,13 @@ def draw(
 
 
 def _run(
-    answer: IO[bytes], path: Path, name: str, limits: Limits, cancelled: Callable[[], bool], *, page: int = 0
-) -> None:
+    answer: IO[bytes], path: Path, name: str, limits: Limits, cancelled: Callable[[], bool], *, page: int = 0,
+    raw: bool = False,
+) -> None:  # fmt: skip
     """One child from start to end, its answer written into a file."""
     with translated(Path(tempfile.gettempdir()) / "answer"), tempfile.TemporaryFile() as errors:
-        watched = run_reader(answer, errors, path, name, limits, wish={"page": page}, cancelled=cancelled)
+        wish = {"page": page, "raw": raw}
+        watched = run_reader(answer, errors, path, name, limits, wish=wish, cancelled=cancelled)
         if watched.reason == "cancelled":
             raise Cancelled(f"Reading {name} was cancelled.")
         if not watched.well:

@@ -42,9 +42,18 @@ LAYERS = [
     ["core.documents", "core.deletions", "core.library", "core.sources"],
     ["core.arrivals", "core.overview", "core.page_pictures"],
     ["core.chat", "core.samples", "ingest"],
-    ["core.feedback", "core.fsck"],
+    [
+        "core.feedback",
+        "core.fsck",
+        "core.evaluation.bench",
+        "core.evaluation.runs",
+        "core.evaluation.figures",
+        "core.evaluation.progress",
+    ],
     ["core.services"],
-    ["core.api", "core.cli", "core.replay_command", "core.__main__", "ingest.__main__", "ingest.source_command", "pages", "app"],
+    ["core.readiness"],
+    ["core.evaluation", "core.replay_command"],
+    ["core.api", "core.cli", "core.__main__", "ingest.__main__", "ingest.source_command", "pages", "app"],
 ]
 # preflight runs before anything is installed; it imports nothing of ours.
 OWNERS = {

@@ -1,4 +1,4 @@
-"""Sentences of documents that talk to the model are kept from it: the page shows them, the prompt does not hold them."""
+"""Sentences of documents that talk to the model are kept from it: the page shows them, no prompt holds them."""
 
 from __future__ import annotations
 

@@ -11,10 +11,10 @@ from core.types import MessageState, User
 from pages.ui import answer_details, citations, claims, rating, state
 from pages.ui.frame import attempt
 from pages.ui.markdown import plain
+from pages.ui.speakers import ASSISTANT, PERSON, searched_for
 
 Color = Literal["gray", "orange", "red"]
 
-PERSON, ASSISTANT = ":material/person:", ":material/book_2:"
 ENDED: dict[MessageState, tuple[str, str, Color]] = {
     MessageState.stopped: ("Stopped", ":material/stop_circle:", "gray"),
     MessageState.interrupted: ("Interrupted", ":material/power_off:", "orange"),
@@ -48,12 +48,6 @@ def draw(message: MessageView, user: User, *, busy: bool) -> None:
 def show_earlier() -> None:
     """Show thirty messages more."""
     state.chat().shown += 30
-
-
-def searched_for(query: str) -> None:
-    """The query that a follow-up was rewritten into."""
-    if query:
-        st.caption(f"Searched for: {plain(query)}")
 
 
 def _ended(message: MessageView) -> None:
