@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, exists, func, select, update
 from sqlalchemy.orm import Session
 
+from core.chat import stages
 from core.chat.verdicts import from_row
 from core.errors import BadQuestion, NotFound
 from core.storage.db import Database
@@ -260,7 +261,7 @@ def load_passages(session: Session, message_ids: Sequence[int]) -> dict[int, lis
         found.setdefault(row.message_id, []).append(
             Passage(0, row.document_id or "", row.document_title, words or "", row.start, row.end, row.page,
                     row.heading, row.rank, row.score, row.dense_score, row.keyword_score,
-                    kept=tuple((start, end) for start, end in row.kept))
+                    kept=tuple((start, end) for start, end in row.kept), **stages.from_row(row.stages))
         )  # fmt: skip
     return found
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from sqlalchemy import delete, insert, update
 from sqlalchemy.orm import Session
 
+from core.chat import stages
 from core.chat.branches import digest, history_of, remembered, with_context
 from core.chat.conversations import load_passages, owned, path
 from core.chat.pipelines import Pipelines
@@ -198,6 +199,7 @@ class TurnRecords:
                     "keyword_score": passage.keyword_score,
                     "kept": [list(part) for part in passage.kept],
                     "digest": digest(passage.text),
+                    "stages": stages.to_row(passage),
                 }
                 for rank, passage in enumerate(passages, 1)
             ]

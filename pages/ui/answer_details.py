@@ -6,13 +6,13 @@ import streamlit as st
 
 from core.chat.conversations import MessageView
 from core.types import User
-from pages.ui import answer_making, answer_replay, citations, claims, state
+from pages.ui import answer_making, answer_replay, answer_wrong, citations, claims, state
 from pages.ui.figures import count, duration
 
-PASSAGES, MADE, AGAIN = "Passages", "How it was made", "Replay"
+PASSAGES, MADE, AGAIN, WRONG = "Passages", "How it was made", "Replay", "Why was this wrong?"
 
 
-def draw(message: MessageView, user: User) -> None:
+def draw(message: MessageView, question: str, user: User) -> None:
     """An expander with one view at a time, so that nothing is read that nobody looks at."""
     if not (message.passages or message.seconds):
         return
@@ -33,7 +33,7 @@ def draw(message: MessageView, user: User) -> None:
     with opened:
         view = st.segmented_control(
             "What to show",
-            [PASSAGES, MADE, AGAIN],
+            [PASSAGES, MADE, AGAIN, WRONG],
             default=PASSAGES,
             required=True,
             key=f"view-{message.id}",
@@ -43,6 +43,8 @@ def draw(message: MessageView, user: User) -> None:
             answer_making.draw(message.id, user)
         elif view == AGAIN:
             answer_replay.draw(message.id, user)
+        elif view == WRONG:
+            answer_wrong.draw(message, question, user)
         else:
             _passages(message)
 

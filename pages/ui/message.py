@@ -23,8 +23,11 @@ ENDED: dict[MessageState, tuple[str, str, Color]] = {
 }
 
 
-def draw(message: MessageView, user: User, *, busy: bool) -> None:
-    """Draw a message that is not being written; while the conversation is busy nothing in it can be changed."""
+def draw(message: MessageView, user: User, *, busy: bool, asked: str = "") -> None:
+    """Draw a message that is not being written; while the conversation is busy nothing in it can be changed.
+
+    `asked` is the question of an answer.
+    """
     if message.role == "user":
         with st.chat_message("user", avatar=PERSON):
             if state.chat().editing == message.id and not busy:
@@ -42,7 +45,7 @@ def draw(message: MessageView, user: User, *, busy: bool) -> None:
         citations.sources(message)
         _answer_actions(message, user, busy=busy)
         rating.explain(message, user)
-        answer_details.draw(message, user)
+        answer_details.draw(message, asked, user)
 
 
 def show_earlier() -> None:

@@ -38,6 +38,7 @@ class ChatState:
     deleting: str | None = None  # a conversation, until the deletion is confirmed
     renaming: str | None = None
     replay: Replay | None = None  # the answer that is being made again, or was last
+    diagnosis: tuple[int, str, str] | None = None  # an answer, its broken link, and a sentence about it
 
 
 @dataclass

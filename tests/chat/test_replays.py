@@ -192,5 +192,5 @@ def test_the_reasons_name_the_words_of_the_question_as_they_were_typed(answered:
 def test_each_stage_has_its_score_and_place(answered: MessageView) -> None:
     for passage in answered.passages:
         rows = stages(passage, answered.passages)
-        assert [name for name, _, _ in rows] == ["By meaning", "By words", "Both together"]
+        assert [name for name, _, _ in rows] == ["By meaning", "By words", "All together"]
         assert rows[-1][2] == f"{passage.rank} of {len(answered.passages)}"

@@ -65,6 +65,7 @@ class PassageRow(Base):
     dense_score: Mapped[float | None]
     keyword_score: Mapped[float | None]
     in_prompt: Mapped[bool] = mapped_column(default=True)
+    stages: Mapped[dict[str, Any]] = mapped_column(default=dict)  # scores of further stages, see core/chat/branches.py
     digest: Mapped[str] = mapped_column(String(16), default="")  # of its words: whether they still stand there
     kept: Mapped[list[Any]] = mapped_column(default=list)  # [start, end] of what was shown of it; empty: all
 
