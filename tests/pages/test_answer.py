@@ -99,8 +99,9 @@ def test_the_source_of_a_pdf_shows_the_page_with_its_words_as_text_beside(visit:
     assert turn.ended(10)
     answered = live.conversations.thread(turn.conversation_id, owner_id=ME)[1]
     at = fine(visit(c=turn.conversation_id, source=f"{answered.id}-1"))
-    [picture] = at.get("imgs")
+    [picture] = at.get("image")
     assert picture.proto.imgs[0].url
+    assert "The mill was built in 1688." in picture.proto.imgs[0].alt
     assert "marked" in said(at)
     assert "**The mill stands" in said(at)
 
