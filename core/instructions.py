@@ -85,6 +85,18 @@ _SIGNS: tuple[tuple[str, float, str, str], ...] = (
 )  # fmt: skip
 
 
+# A sentence that asks for something to be written or explained. In a text for readers it is an exercise, a heading or
+# a question that the text goes on to answer; it is only in the way where it has nothing to do with what was asked.
+_TASK = re.compile(
+    r"\s*(?:[QA]:\s*)?(?:(?:please|kindly|can you|could you|now)\s+)*(?:"
+    r"(?:explain|describe|discuss|summari[sz]e|translate|outline|analy[sz]e|compare|calculate|solve|list|name|define|"
+    r"recommend|suggest|imagine|brainstorm|rewrite|paraphrase|classify|break down|walk me through|tell me)\b|"
+    r"(?:write|compose|draft|develop|create|generate|provide|give|prepare|produce|design|show|craft|make|invent|plan)"
+    r"\s+(?:me\s+)?(?:an?|the|some|us)\s)",
+    re.IGNORECASE,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class _Sign:
     kind: str
@@ -101,13 +113,19 @@ def _signs() -> tuple[_Sign, ...]:
     )
 
 
+def asks(sentence: str) -> bool:
+    """Whether a sentence asks for something: a question, or a task such as `Write a poem about the sea.`"""
+    bare = sentence.strip().rstrip("\"'”’)")
+    return bare.endswith(("?", "？", "؟")) or bool(_TASK.match(bare))
+
+
 def suspicions(text: str) -> list[Suspicion]:
     """The sentences that look like instructions to a model, in their order; neighbours become one stretch.
 
     Takes time in proportion to the length of the text: less than a second for a million characters.
     """
     found: list[Suspicion] = []
-    for start, end in _sentences(text):
+    for start, end in sentences(text):
         sentence = text[start:end]
         kind, score = _judged(sentence.replace("\n", " "))
         if score < ENOUGH:
@@ -120,16 +138,6 @@ def suspicions(text: str) -> list[Suspicion]:
         if len(found) > MOST_SPANS:
             break
     return found[:MOST_SPANS]
-
-
-def trusted(text: str) -> tuple[tuple[int, int], ...]:
-    """The parts of a text between such sentences, by their offsets; all of it where there are none."""
-    parts, position = [], 0
-    for span in (*suspicions(text), Suspicion(len(text), len(text), "", 0.0)):
-        if text[position : span.start].strip():
-            parts.append((position, span.start))
-        position = span.end
-    return tuple(parts)
 
 
 def without(text: str, spans: Sequence[Suspicion], mark: str = "…") -> str:
@@ -153,7 +161,7 @@ def _judged(sentence: str) -> tuple[str, float]:
     return kind, round(total, 2)
 
 
-def _sentences(text: str) -> Iterator[tuple[int, int]]:
+def sentences(text: str) -> Iterator[tuple[int, int]]:
     """Offsets of sentences; a line goes on in the next one where only the width of a page broke it."""
     start = 0
     for found in ENDS.finditer(text):

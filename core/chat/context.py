@@ -124,7 +124,7 @@ def _passages(
 ) -> tuple[list[Passage], list[int], list[Cut]]:
     """The passages to show, the tokens of each as it is shown, and what was cut."""
     whole = counter.count([block(number, passage) for number, passage in enumerate(passages, 1)])
-    trusted = wary(passages)
+    trusted = wary(passages, question)
     chosen = cut(trusted, question, tokens=min(most, room) if most else 0, count=counter.count)
     sizes = counter.count([block(number, passage) for number, passage in enumerate(chosen, 1)])
     price = {_place(passage): tokens for passage, tokens in zip(passages, whole, strict=True)}
@@ -145,13 +145,13 @@ def _passages(
         spent.append(size)
         room -= size + MARGIN
         if passage.kept:
-            cuts += _cuts(len(kept), passage, max(0, price[_place(passage)] - size), counter)
+            cuts += _cuts(len(kept), passage, question, max(0, price[_place(passage)] - size), counter)
     return kept, spent, cuts
 
 
-def _cuts(number: int, passage: Passage, tokens: int, counter: TokenCounter) -> list[Cut]:
+def _cuts(number: int, passage: Passage, question: str, tokens: int, counter: TokenCounter) -> list[Cut]:
     """What the model was not shown of a passage: `tokens` in all, for one reason or the other."""
-    parts = withheld(passage)
+    parts = withheld(passage, question)
     words = [passage.text[start - passage.start : end - passage.start] for start, end in parts]
     spent = min(tokens, sum(counter.count(words))) if words else 0
     found = cut_sentences(number, passage, tokens - spent, parts)

@@ -11,7 +11,7 @@ Kind = Literal["passage", "sentences", "history", "section", "instructions"]
 Parts = tuple[tuple[int, int], ...]
 
 
-INSTRUCTIONS = "It reads like an instruction to the model, and not like something to know."
+INSTRUCTIONS = "It asks the model for something else than you did, or reads like an instruction to it."
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,7 +124,7 @@ def test_a_cited_passage_that_talks_to_the_model_is_marked(visit: Open, live: Se
     assert any("talks to the model instead of to a reader" in warning.value for warning in at.warning)
     assert any("banana" in element.value and "red-background" in element.value for element in at.markdown)
     made = opened(visit(c=turn.conversation_id), answered.id, "How it was made")
-    assert "like an instruction to the model" in said(made)
+    assert "reads like an instruction to it" in said(made)
 
 
 def test_a_passage_that_was_cut_shows_the_cut_and_opens_whole() -> None:
