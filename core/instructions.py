@@ -16,7 +16,7 @@ ENOUGH = 1.0
 MOST_SPANS = 200  # kept of one document
 LONGEST = 600  # characters of a sentence; what goes on longer is looked at in pieces
 SHORT_LINE = 45  # a shorter line ends at its end; a longer one may go on in the next
-ENDS = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s|$)|[。！？]+|\n")
+ENDS = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s(?![ \t]*[a-z])|$)|[。！？]+|\n")
 NEW_LINE = re.compile(r"[ \t]*(?:[-*•|#>\n]|\d{1,3}[.)]\s|$)")
 
 # What is addressed: the answer, as nobody but a model gives one.
@@ -71,7 +71,7 @@ _SIGNS: tuple[tuple[str, float, str, str], ...] = (
     ("markup", 1.0, r"<\|(?:im_start|im_end|im_sep|system|user|assistant|endoftext|eot_id|begin_of_text|start_header_id|end_header_id|end_of_turn|end|start)\|>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|\[(?:end|start) (?:of )?(?:input|prompt|system)\]", "<|[|]"),
     ("markup", 0.6, r"</?(?:system|assistant|user|human|instructions?|prompt)>|^\W{0,6}(?:system|assistant|human|user ?-?query|system (?:prompt|message|instruction|override|announcement))\s?(?::|\])", "</|<|system|assistant|human|query|user"),
     ("markup", 0.5, r"<!--|\bADMIN_?OVERRIDE\b|\bresponse ?format\b|\bgod ?mode\b", "<!--|override|format|mode"),
-    ("answer", 1.0, rf"\b{CHANGES}\b{WITHIN}{{0,120}}?\b(?:your|the model's|the assistant's)(?: \w+)? (?:{ANSWER}|(?:message|reply|text)\b(?=[^.\n]{{0,30}}(?:{ANSWER}|$)))", "your|'s"),
+    ("answer", 1.0, rf"\b{CHANGES}\b{WITHIN}{{0,120}}?\b(?:your|the model's|the assistant's)(?: \w+)? (?:{ANSWER}|(?:message|reply|text)\b(?=[^.\n]{{0,30}}(?:{ANSWER}|\Z)))", "your|'s"),
     ("answer", 1.0, rf"\b(?:in|to|into|within|throughout|at the (?:end|start|beginning) of|before|after)\s(?:your|each|every|all your)(?: \w+)? {ANSWER}[^.\n]{{0,60}}\b(?:{CHANGES}|always|never|encourage|invite|remind|recommend|urge|advertise|point|link|say)\b", "your|each|every"),
     ("answer", 1.0, r"\b(?:render|encode|scramble|translate|rewrite|format|encrypt) your (?:message|text)\b", "your"),
     ("answer", 1.0, r"(?:^|[.!?]\s+)(?:replace|substitute|swap|convert) (?:every|all|each)? ?(?:\w+ )?(?:letters?|vowels?|consonants?|characters?) (?:with|by|to|for)\b", "letter|vowel|consonant|character"),
@@ -108,7 +108,7 @@ class _Sign:
 @cache
 def _signs() -> tuple[_Sign, ...]:
     return tuple(
-        _Sign(kind, weight, re.compile(pattern, re.IGNORECASE), tuple(needs.split("|")))
+        _Sign(kind, weight, re.compile(pattern, re.IGNORECASE | re.MULTILINE), tuple(needs.split("|")))
         for kind, weight, pattern, needs in _SIGNS
     )
 
@@ -127,7 +127,7 @@ def suspicions(text: str) -> list[Suspicion]:
     found: list[Suspicion] = []
     for start, end in sentences(text):
         sentence = text[start:end]
-        kind, score = _judged(sentence.replace("\n", " "))
+        kind, score = _judged(sentence)
         if score < ENOUGH:
             continue
         if found and not text[found[-1].end : start].strip():
@@ -151,10 +151,13 @@ def without(text: str, spans: Sequence[Suspicion], mark: str = "…") -> str:
 
 def _judged(sentence: str) -> tuple[str, float]:
     """The kind of the strongest sign and the sum of all signs' weights."""
-    small = sentence.lower()
+    joined = sentence.replace("\n", " ")
+    small = joined.lower()
     kind, strongest, total = "", 0.0, 0.0
     for sign in _signs():
-        if any(need in small for need in sign.needs) and sign.pattern.search(sentence):
+        if any(need in small for need in sign.needs) and (
+            sign.pattern.search(joined) or (joined != sentence and sign.pattern.search(sentence))
+        ):
             total += sign.weight
             if sign.weight > strongest:
                 kind, strongest = sign.kind, sign.weight

@@ -61,10 +61,22 @@ def safe(text: str) -> str:
 def _strays(text: str, query: str) -> Iterator[tuple[int, int]]:
     """Questions and tasks that share no word with the query."""
     wanted = set(words(query))
-    for start, end in sentences(text):
-        sentence = text[start:end]
-        if asks(sentence) and not wanted & set(words(sentence)):
-            yield start, end
+    for first, last in sentences(text):
+        spans = [(first, last), *_lines(text, first, last)]
+        for start, end in spans:
+            if asks(text[start:end]) and not wanted & set(words(text[start:end])):
+                yield start, end
+                break
+
+
+def _lines(text: str, first: int, last: int) -> Iterator[tuple[int, int]]:
+    """The lines of a sentence that has several: what looks like one may be a task below a line without an end."""
+    start = first
+    while (end := text.find("\n", start, last)) >= 0:
+        yield start, end
+        start = end + 1
+    if start > first:
+        yield start, last
 
 
 def _between(text: str, stretches: Parts) -> Parts:
