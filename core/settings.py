@@ -75,7 +75,7 @@ class Settings(BaseSettings):
         description="Tokens of a prompt that passages may fill: they are cut to the sentences that matter; 0: uncut.",
     )
     history_tokens: int = Field(
-        800,
+        600,
         ge=0,
         le=100_000,
         description="Tokens of a prompt that earlier messages may fill before notes are made of them.",

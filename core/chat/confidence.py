@@ -46,7 +46,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """A fitted model. Below `point` an answer is not given as one. `curve` falls in threshold; `auroc` is of the fit."""
+    """A fitted model. Below `point` an answer is not given as one; `auroc` is of the fit."""
 
     signals: Mapping[str, Signal]
     bias: float

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from core.chat.sentences import units
@@ -23,7 +23,9 @@ LONGEST = 500  # characters of a sentence; what is longer is cut in pieces
 HEAD_TOKENS = 14  # what number, title and heading of one more passage cost, about
 NEIGHBOUR = 0.25  # share of its worth that a sentence lends the next: answers often stand beside the words asked for
 FIRST = 0.35  # worth of standing in the first passage, falling with the rank: the search knows more than words do
-KIND = 0.2  # worth of holding what the question asks for: a number, a name
+ALIKE = 5  # letters that two forms of a word have in common
+LIKE = 0.7  # worth of another form of a word
+KIND = 0.3  # worth of holding what the question asks for: a number, a name
 LEANS = re.compile(
     r"^(?:it|its|he|his|she|her|they|their|these|this|those|that|such|however|but|also)\b", re.IGNORECASE
 )
@@ -34,7 +36,7 @@ ASKS_NUMBER = re.compile(
 )
 ASKS_NAME = re.compile(r"\b(?:who|whom|whose|where|which|wer|wen|wo|qui|où|quién|dónde)\b", re.IGNORECASE)
 NUMBER = re.compile(
-    r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|twelve|hundred|thousand|million|half|third|quarter)\b"
+    r"\d[\d.,]*|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|twelve|hundred|thousand|million|half|third|quarter)\b"
 )
 NAME = re.compile(r"(?<=[\w,;] )[A-Z]\w+")
 
@@ -90,19 +92,41 @@ def _units(passages: Sequence[Passage], query: str) -> list[_Unit]:
         for start, end in _pieces(passage.text, *unit)
         if _may_be_shown(passage, start, end)
     ]
-    held = [words(passages[place].text[start:end]) for place, start, end in spans]
+    texts = [passages[place].text[start:end] for place, start, end in spans]
+    held = [words(text) for text in texts]
     asked = _weights(words(query), held)
-    number, name = bool(ASKS_NUMBER.search(query)), bool(ASKS_NAME.search(query))
     total = sum(asked.values()) or 1.0
-    bare = [sum(weight for word, weight in asked.items() if word in unit) / total for unit in held]
+    bare = [_overlap(asked, unit) / total for unit in held]
+    kind = _kind(query)
     worths = []
     for n, (place, start, end) in enumerate(spans):
         beside = [bare[m] for m in (n - 1, n + 1) if 0 <= m < len(spans) and spans[m][0] == place]
-        text = passages[place].text[start:end]
-        kind = KIND * ((number and bool(NUMBER.search(text))) or (name and bool(NAME.search(text))))
-        worth = bare[n] + NEIGHBOUR * max(beside, default=0.0) + FIRST / (place + 1) + kind
+        worth = bare[n] + NEIGHBOUR * max(beside, default=0.0) + FIRST / (place + 1)
+        worth += KIND * bool(kind and _news(kind, texts[n], query))
         worths.append(_Unit(place, start, end, worth))
     return worths
+
+
+def _overlap(asked: Mapping[str, float], unit: Mapping[str, float]) -> float:
+    """What the unit holds of the question's words; of another form of a word (`built`, `builder`) a part."""
+    beginnings = {word[:ALIKE] for word in unit if len(word) >= ALIKE}
+    return sum(
+        weight if word in unit else LIKE * weight
+        for word, weight in asked.items()
+        if word in unit or (len(word) >= ALIKE and word[:ALIKE] in beginnings)
+    )
+
+
+def _kind(query: str) -> re.Pattern[str] | None:
+    """What an answer looks like: a number, a name; None where the question does not say."""
+    if ASKS_NUMBER.search(query):
+        return NUMBER
+    return NAME if ASKS_NAME.search(query) else None
+
+
+def _news(kind: re.Pattern[str], text: str, query: str) -> bool:
+    """Whether the text has one that is not in the question already."""
+    return any(found[0] not in query for found in kind.finditer(text))
 
 
 def _pieces(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
