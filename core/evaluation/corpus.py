@@ -189,7 +189,7 @@ def _open(corpus: Services) -> bool:
 def _counts(corpus: Services) -> dict[str, int]:
     with corpus.db.read() as session:
         rows = session.execute(select(DocumentRow.status, func.count()).group_by(DocumentRow.status))
-        return dict(rows.tuples())
+        return {row[0]: row[1] for row in rows}
 
 
 def _documents(corpus: Services) -> dict[str, tuple[str, str]]:
