@@ -51,6 +51,15 @@ def balanced_accuracy(answered: NDArray[np.bool_], answerable: NDArray[np.bool_]
 
 
 def best_threshold(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> tuple[float, float]:
-    """The threshold (answer when the score is at least that) with the best balanced accuracy, and that accuracy."""
-    best = max((balanced_accuracy(scores >= edge, positive), float(edge)) for edge in np.unique(scores))
-    return best[1], best[0]
+    """The threshold (answer when the score is at least that) with the best balanced accuracy, and that accuracy.
+
+    Both kinds must be there.
+    """
+    order = np.argsort(-scores, kind="stable")
+    ranked, kinds = scores[order], positive[order]
+    ends = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)  # the last of each group of equals
+    taken = np.cumsum(kinds)[ends] / kinds.sum()
+    refused = 1 - np.cumsum(~kinds)[ends] / (~kinds).sum()
+    accuracy = (taken + refused) / 2
+    best = int(np.argmax(accuracy))
+    return float(ranked[ends[best]]), float(accuracy[best])

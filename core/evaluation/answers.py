@@ -21,7 +21,7 @@ from core.evaluation.retrieval import product_retriever
 from core.evaluation.told import Told
 from core.guard import clean_question
 from core.traces import Trace
-from core.types import Citation, Cited, Event, Passage, Retrieved, Token, Usage
+from core.types import Citation, Cited, Event, GenerationOptions, Passage, Retrieved, Token, Usage
 
 Why = Callable[[Question, Cited, Sequence[Passage]], Diagnosis | None]
 
@@ -92,7 +92,7 @@ def measure_answers(
     result: AnswersResult,
     watch: Watch,
     *,
-    seed: int,
+    options: GenerationOptions,
     cancel: threading.Event,
     plain: PlainPipeline | None = None,
     why: Why | None = None,
@@ -102,7 +102,7 @@ def measure_answers(
     for number, question in enumerate(questions):
         watch("Answering", number, len(questions))
         try:
-            answered = ask(corpus, question, seed=seed, cancel=cancel, why=why)
+            answered = ask(corpus, question, options=options, cancel=cancel, why=why)
             if plain is not None:
                 answered = replace(answered, plain=_ask_plain(plain, question, cancel))
             failures = 0
@@ -118,14 +118,19 @@ def measure_answers(
 
 
 def ask(
-    corpus: Corpus, question: Question, *, seed: int, cancel: threading.Event, why: Why | None = None
+    corpus: Corpus,
+    question: Question,
+    *,
+    options: GenerationOptions,
+    cancel: threading.Event,
+    why: Why | None = None,
 ) -> Answered:  # fmt: skip
     """One question through the answer chain, looked at from all sides."""
     trace = Trace()
     text = clean_question(question.text)
     records = corpus.services.turns.records
     request = records.draft(text, corpus.scope, history=(), cancel=cancel, trace=trace)
-    request = replace(request, options=replace(request.options, seed=seed))
+    request = replace(request, options=options)
     began = time.perf_counter()
     cited, kept, left_out, first = _followed(corpus.services.chain().stream(request), began)
     total = time.perf_counter() - began

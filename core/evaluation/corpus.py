@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -16,7 +16,7 @@ from typing import BinaryIO
 from filelock import FileLock, Timeout
 from sqlalchemy import func, select
 
-from core.errors import BadDataset, BadUpload, Conflict, ModelUnavailable
+from core.errors import BadDataset, BadUpload, Conflict, ModelUnavailable, StorageError
 from core.evaluation.dataset import Dataset, Entry
 from core.evaluation.progress import Watch
 from core.processes import ChildProcess
@@ -28,6 +28,9 @@ from core.types import DocumentStatus, Scope
 
 KEPT = 8  # corpora whose installation stays for the next time
 LOOK_SECONDS = 0.25
+STALLED = 1_800.0  # seconds without a document more: longer than the longest one may take
+WORKERS = 2  # one reads while the other splits; more do not help two cores
+LOG = "worker.log"
 ADDRESS = "model-server.json"
 # What decides how a text is cut and stored: when one of these files changes, the corpus is taken in anew.
 READING = ("ingest/loaders/*.py", "ingest/split/*.py", "ingest/intake.py", "ingest/reading.py", "ingest/tokens.py",
@@ -52,21 +55,23 @@ class Corpus:
 
 
 @contextmanager
-def worker_process(corpus: Services) -> Iterator[ChildProcess]:
-    """The ingest worker as a process of its own, as the application has it."""
+def worker_process(corpus: Services) -> Iterator[None]:
+    """Ingest workers as processes of their own, as the application has one: nobody waits for an answer meanwhile."""
     settings = corpus.settings
     environment = {
         "GROUNDWORK_DATA": str(settings.data),
         "GROUNDWORK_MODELS": str(settings.model_store),
         "GROUNDWORK_CACHE": str(settings.cache_folder),
     }
-    worker = ChildProcess(
-        "ingest worker", lambda: ["-m", "ingest", "work", "--parent-pipe"],
-        environment=environment, log=settings.data / "worker.log",
-    )  # fmt: skip
-    worker.start()
-    with closing(worker):
-        yield worker
+    with ExitStack() as stack:
+        for _ in range(WORKERS):
+            worker = ChildProcess(
+                "ingest worker", lambda: ["-m", "ingest", "work", "--parent-pipe"],
+                environment=environment, log=settings.data / LOG,
+            )  # fmt: skip
+            worker.start()
+            stack.callback(worker.close)
+        yield
 
 
 @contextmanager
@@ -168,9 +173,16 @@ def _by_hash(dataset: Dataset) -> dict[str, _Source]:
 
 
 def _wait(main: Services, corpus: Services, watch: Watch) -> None:
-    """Until every document is read, or could not be. Raises ModelUnavailable when the embedder has failed."""
+    """Until every document is read, or could not be. Raises ModelUnavailable when the embedder has failed, StorageError
+    when the workers get nowhere."""
+    before: dict[str, int] | None = None
+    since = time.monotonic()
     while True:
         counts = _counts(corpus)
+        if counts != before:
+            before, since = counts, time.monotonic()
+        elif time.monotonic() - since > STALLED:
+            raise StorageError(f"Reading the texts makes no progress. {corpus.settings.data / LOG} may say why.")
         total = sum(counts.values())
         done = counts.get(DocumentStatus.ready.value, 0) + counts.get(DocumentStatus.failed.value, 0)
         watch("Reading and embedding", done, total)
@@ -189,7 +201,7 @@ def _open(corpus: Services) -> bool:
 def _counts(corpus: Services) -> dict[str, int]:
     with corpus.db.read() as session:
         rows = session.execute(select(DocumentRow.status, func.count()).group_by(DocumentRow.status))
-        return dict(rows.tuples())
+        return {row[0]: row[1] for row in rows}
 
 
 def _documents(corpus: Services) -> dict[str, tuple[str, str]]:

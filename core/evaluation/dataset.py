@@ -66,10 +66,11 @@ def document_of(id: str) -> str:
     return id.split("#", 1)[0]
 
 
-def load_dataset(folder: Path, documents: Path | None = None) -> Dataset:
-    """Read corpus.jsonl, queries.jsonl, qrels.tsv and meta.json, of which only the queries must be there.
+def load_dataset(folder: Path, documents: Path | None = None, *, own: bool = False) -> Dataset:
+    """Read queries.jsonl, corpus.jsonl, and where they are there qrels.tsv and meta.json.
 
-    `documents` is a folder of files that is used instead of corpus.jsonl. Raises BadDataset with file and line.
+    `documents` is a folder of files that is used instead of corpus.jsonl; with `own` there is to be no corpus, because
+    somebody's own documents are asked. Raises BadDataset with file and line.
     """
     if not folder.is_dir():
         raise BadDataset(f"{folder} is no folder. Name one that holds queries.jsonl, qrels.tsv and corpus.jsonl.")
@@ -81,10 +82,11 @@ def load_dataset(folder: Path, documents: Path | None = None) -> Dataset:
     files: tuple[Path, ...] = ()
     if documents is not None:
         files = _files(documents)
-    else:
+    elif not own:
         entries = _entries(folder / "corpus.jsonl")
     known = {_unit(entry.id, by_document) for entry in entries} or {path.stem for path in files}
-    missing = {id for ids in relevant.values() for id in ids} - known - {path.name for path in files}
+    judged = {id for ids in relevant.values() for id in ids}
+    missing = set() if own else judged - known - {path.name for path in files}
     notes = [f"{len(missing)} judged texts are not in the corpus, for example {min(missing)}."] if missing else []
     digest = hashlib.sha256()
     for name in ("queries.jsonl", "qrels.tsv", "corpus.jsonl"):

@@ -25,6 +25,7 @@ class Report:
     notes: tuple[str, ...] = ()
     state: str = "complete"
     items: tuple[dict[str, Any], ...] = ()
+    run_id: str = ""
 
     def as_dict(self, *, items: bool) -> dict[str, Any]:
         body = asdict(self)

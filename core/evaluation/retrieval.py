@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.errors import BadDataset
 from core.evaluation import ranking
@@ -14,8 +14,10 @@ from core.evaluation.dataset import Dataset, Question
 from core.evaluation.figures import Figure, mean_of, percentile_of
 from core.evaluation.matching import says
 from core.evaluation.progress import Watch
-from core.retrieval.retriever import HybridRetriever
 from core.types import Passage
+
+if TYPE_CHECKING:
+    from core.retrieval.retriever import HybridRetriever
 
 DEPTH = 100  # texts of a ranking
 PASSAGES = 2 * DEPTH  # asked for, because several may be of one text
@@ -96,6 +98,8 @@ def _ranking(passages: Sequence[Passage], corpus: Corpus, dataset: Dataset, ques
 
 def product_retriever(corpus: Corpus) -> HybridRetriever:
     """The retriever of the product's own chain, looking at the corpus."""
+    from core.retrieval.retriever import HybridRetriever  # LangChain takes a second to import
+
     retriever = corpus.services.chain().retriever
     if not isinstance(retriever, HybridRetriever):
         raise TypeError("the chain searches in a way that cannot be measured")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -33,7 +33,8 @@ MOST_NAMED = 5
 @dataclass(frozen=True, slots=True)
 class Spec:
     """What to measure: `kind` is retrieval or answers, `plain` also asks the plain pipeline for comparison, `why` names
-    the cause of each miss. With `own`, one's own documents are asked instead of the dataset's."""
+    the cause of each miss. With `own`, one's own documents are asked instead of the dataset's. `behind` lets people who
+    wait for an answer go first."""
 
     kind: str
     limit: int | None = None
@@ -42,6 +43,7 @@ class Spec:
     fresh: bool = False
     why: bool = False
     own: Scope | None = None
+    behind: bool = False
 
 
 def evaluate(
@@ -81,7 +83,7 @@ def evaluate(
             book.finish(run_id, FAILED, error=str(problem))
             raise
         recorder.write()
-        report = _report(dataset, spec, measured, pipeline, notes, state)
+        report = replace(_report(dataset, spec, measured, pipeline, notes, state), run_id=run_id)
         book.finish(run_id, state, figures=report.figures, extra=_stored(report))
     return report
 
@@ -122,11 +124,12 @@ def _measure(
     if spec.kind == RETRIEVAL:
         measure_retrieval(corpus, dataset, questions, measured.retrieval, watch)
         return
-    plain = None
-    if spec.plain:
-        plain = PlainPipeline(main, texts_of(corpus, dataset), main.turns.records.recipe().options)
+    options = replace(main.turns.records.recipe().options, seed=spec.seed)
+    if spec.behind:
+        options = replace(options, priority="background")
+    plain = PlainPipeline(main, texts_of(corpus, dataset), options) if spec.plain else None
     why = partial(why_missed, corpus, dataset) if spec.why else None
-    measure_answers(corpus, questions, measured.answers, watch, seed=spec.seed, cancel=cancel, plain=plain, why=why)
+    measure_answers(corpus, questions, measured.answers, watch, options=options, cancel=cancel, plain=plain, why=why)
 
 
 def texts_of(corpus: Corpus, dataset: Dataset) -> list[tuple[str, str]]:

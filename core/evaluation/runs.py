@@ -196,7 +196,7 @@ def _asked(session: Session, run_ids: Sequence[str]) -> dict[str, int]:
         .where(EvaluationItemRow.run_id.in_(run_ids))
         .group_by(EvaluationItemRow.run_id)
     )
-    return dict(session.execute(counts).tuples())
+    return {row[0]: row[1] for row in session.execute(counts)}
 
 
 def _figures(session: Session, run_ids: Sequence[str]) -> dict[str, dict[str, Figure]]:

@@ -20,10 +20,10 @@ Answers = Sequence[Answered]
 
 def answer_figures(items: Answers, seed: int) -> dict[str, Figure]:
     """All figures; those that the dataset has no questions for have n 0."""
-    answerable = [item for item in items if item.question.answerable]
+    known = _known(items)
     return {
-        "right": mean_of([item.reply.right for item in answerable], seed),
-        "overlap (F1)": mean_of([item.reply.overlap for item in answerable], seed),
+        "right": mean_of([item.reply.right for item in known], seed),
+        "overlap (F1)": mean_of([item.reply.overlap for item in known], seed),
         **_citations(items, seed),
         **_abstention(items, seed),
         **costs([item.reply for item in items if not item.error], seed),
@@ -47,7 +47,7 @@ def by_language(
 
 def plain_figures(items: Answers, seed: int) -> dict[str, Figure]:
     """The plain pipeline on the same questions, and how much the product is better: paired, question by question."""
-    pairs = [(item.reply, item.plain) for item in items if item.plain and item.question.answerable]
+    pairs = [(item.reply, item.plain) for item in _known(items) if item.plain]
     replies = [item.plain for item in items if item.plain]
     times = np.array([[item.reply.first, item.plain.first] for item in items if item.plain], dtype=np.float64)
     ratio = statistic_of(times, lambda rows: float(np.median(rows[:, 0]) / np.median(rows[:, 1])), seed)
@@ -76,8 +76,8 @@ def costs(replies: Sequence[Reply], seed: int) -> dict[str, Figure]:
 
 def risk_coverage(items: Answers) -> list[tuple[float, float]]:
     """Coverage and the share of wrong answers in it, over the answerable questions."""
-    answerable = [item for item in items if item.question.answerable]
-    return abstention.curve([item.confidence for item in answerable], [item.draft_right for item in answerable])
+    known = _known(items)
+    return abstention.curve([item.confidence for item in known], [item.draft_right for item in known])
 
 
 def causes(items: Answers) -> dict[str, int]:
@@ -86,10 +86,15 @@ def causes(items: Answers) -> dict[str, int]:
     return {cause.value: found[cause.value] for cause in Cause if found[cause.value]}
 
 
+def _known(items: Answers) -> list[Answered]:
+    """Those whose right answer is known."""
+    return [item for item in items if item.question.answerable and item.question.answers]
+
+
 def _citations(items: Answers, seed: int) -> dict[str, Figure]:
     answered = [item for item in items if not item.abstained and not item.error]
-    right = [item for item in answered if item.question.answerable and item.reply.right]
-    findable = [item for item in answered if item.question.answerable and item.holding]
+    right = [item for item in answered if item.reply.right]
+    findable = [item for item in _known(answered) if item.holding]
     every = [float(item.citations) for item in items]
     return {
         "answers with a citation": mean_of([item.citations > 0 for item in answered], seed),
@@ -107,18 +112,17 @@ def _citations(items: Answers, seed: int) -> dict[str, Figure]:
 
 def _abstention(items: Answers, seed: int) -> dict[str, Figure]:
     rows = np.array(
-        [[item.confidence, item.question.answerable, item.draft_right, not item.abstained] for item in items],
-        dtype=np.float64,
-    ).reshape(-1, 4)
-    answerable = rows[rows[:, 1] > 0]
+        [[item.confidence, item.question.answerable, not item.abstained] for item in items], dtype=np.float64
+    ).reshape(-1, 3)
+    known = np.array([[item.confidence, item.draft_right] for item in _known(items)], dtype=np.float64).reshape(-1, 2)
     return {
-        "answered, of the answerable": mean_of([bool(row[3]) for row in answerable], seed),
-        "abstained, of the unanswerable": mean_of([not row[3] for row in rows[rows[:, 1] == 0]], seed),
+        "answered, of the answerable": mean_of([bool(row[2]) for row in rows[rows[:, 1] > 0]], seed),
+        "abstained, of the unanswerable": mean_of([not row[2] for row in rows[rows[:, 1] == 0]], seed),
         "AUROC of answerable": statistic_of(rows, _auroc, seed),
         "balanced accuracy": statistic_of(rows, _balanced, seed),
         "balanced accuracy, best threshold on these": statistic_of(rows, _best, seed, 200),
         MOST_CONFIDENT: statistic_of(
-            answerable, lambda part: abstention.right_among(part[:, 0], part[:, 2], abstention.MOST_CONFIDENT), seed
+            known, lambda part: abstention.right_among(part[:, 0], part[:, 1], abstention.MOST_CONFIDENT), seed
         ),
     }
 
@@ -128,7 +132,7 @@ def _auroc(rows: NDArray[np.float64]) -> float:
 
 
 def _balanced(rows: NDArray[np.float64]) -> float:
-    return abstention.balanced_accuracy(rows[:, 3] > 0, rows[:, 1] > 0)
+    return abstention.balanced_accuracy(rows[:, 2] > 0, rows[:, 1] > 0)
 
 
 def _best(rows: NDArray[np.float64]) -> float:
@@ -139,9 +143,8 @@ def _best(rows: NDArray[np.float64]) -> float:
 
 
 def _of_language(items: Answers, seed: int) -> dict[str, Figure]:
-    answerable = [item for item in items if item.question.answerable]
     return {
-        "right": mean_of([item.reply.right for item in answerable], seed),
+        "right": mean_of([item.reply.right for item in _known(items)], seed),
         "cited": mean_of([item.citations > 0 for item in items if not item.abstained], seed),
     }
 

@@ -7,16 +7,19 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
 from core.evaluation.relation import LEAST, holds
-from core.retrieval.retriever import HybridRetriever
 from core.retrieval.store import visible
 from core.services import Services
 from core.settings import ROOT
 from core.storage.tables import ChunkRow, DocumentRow, DocumentTextRow
 from core.types import DocumentStatus, Passage, Scope
+
+if TYPE_CHECKING:
+    from core.retrieval.retriever import HybridRetriever
 
 DEPTH = 100
 MOST_FILES = 12  # files that are read once more for one question
@@ -117,5 +120,5 @@ class Whereabouts:
         for id in [id for id in chosen if id in rows][:MOST_FILES]:
             yield rows[id].name, id, self.services.files.path(rows[id].sha256)
 
-    def _among(self, wanted: Wanted) -> list[object]:
+    def _among(self, wanted: Wanted) -> list[ColumnElement[bool]]:
         return [DocumentRow.id.in_(wanted.relevant)] if wanted.relevant else []

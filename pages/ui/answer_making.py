@@ -125,6 +125,7 @@ def _attribution(making: Making, origin: Attribution) -> None:
         "Tokens read": f"{_whole(usage, 'prompt_tokens')}, {_whole(usage, 'cached_tokens')} of them from the cache",
         "Tokens written": _whole(usage, "completion_tokens"),
         "First word after": duration(float(usage.get("first_token_seconds") or 0.0)),
+        "Number of the answer": f"{making.message_id}, for `python -m core replay {making.message_id}`",
         "Version of Groundwork": plain(origin.code_version),
         "Made": moment(making.created_at),
     }

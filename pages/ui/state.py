@@ -95,6 +95,14 @@ class ModelsState:
 
 
 @dataclass
+class EvaluationState:
+    """The evaluation page. `told` is the last measurement whose end was announced."""
+
+    deleting: str | None = None  # a run, until the deletion is confirmed
+    told: str = ""
+
+
+@dataclass
 class AppState:
     """What every page shares: sentences to show at the next run, and the page to go to then."""
 
@@ -126,6 +134,10 @@ def prompts() -> PromptsState:
 
 def models() -> ModelsState:
     return _remembered("models", ModelsState)
+
+
+def evaluation() -> EvaluationState:
+    return _remembered("evaluation", EvaluationState)
 
 
 def conversation() -> str | None:
