@@ -10,6 +10,7 @@ from pages.ui import state
 from pages.ui.frame import attempt
 from pages.ui.markdown import plain
 
+EXPECTED = "expected answer wrong"
 # The links in their order, by the names that core/evaluation/diagnosis.py gives them.
 LINKS = {
     "not in the file": "It is not in the file",
@@ -20,7 +21,7 @@ LINKS = {
     "cut from the context": "It was cut from the context",
     "in the prompt and ignored": "The model was shown it, and ignored it",
     "contradicted": "The model was shown it, and said something else",
-    "expected answer wrong": "The document says something else than was expected",
+    EXPECTED: "The document says something else than was expected",
 }
 
 
@@ -40,7 +41,8 @@ def draw(message: MessageView, question: str, user: User) -> None:
     found = state.chat().diagnosis
     if found is not None and found[0] == id:
         st.warning(f"**{LINKS[found[1]]}.** {plain(found[2])}", icon=":material/link_off:")
-        st.markdown("\n".join(_links(found[1])))
+        if found[1] != EXPECTED:  # with that one no link of ours is broken
+            st.markdown("\n".join(_links(found[1])))
 
 
 def _links(broken: str) -> list[str]:

@@ -7,9 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
+from core.evaluation.diagnosis import Cause
 from core.services import Services
 from core.types import Chunk, Passage, Verdict
 from ingest import loaders
+from pages.ui.answer_wrong import LINKS
 from pages.ui.claims import BADGES
 from pages.ui.markdown import NOTE, annotated
 from pages.ui.surroundings import as_shown, is_cut, whole
@@ -219,3 +221,19 @@ def test_the_documents_page_says_which_documents_talk_to_a_model(visit: Open, li
     at.button(key=f"details-{id}").click().run()
     assert "banana" in said(fine(at))
     assert "asks to forget earlier instructions" in said(at)
+
+
+# --- why was this wrong ---
+
+
+def test_the_first_broken_link_of_a_wrong_answer_is_named(visit: Open, live: Services, ask: Ask) -> None:
+    answered = ask()[1]
+    at = opened(visit(c=conversation_of(live)), answered.id, "Why was this wrong?")
+    at.text_input(key=f"expected-{answered.id}").set_value("It lasts 99 years")
+    at.button(key=f"why-{answered.id}").click().run()
+    shown = [warning.value for warning in fine(at).chat_message[1].warning]
+    assert any("The document says something else than was expected" in words for words in shown)
+
+
+def test_every_link_has_words_for_people() -> None:
+    assert list(LINKS) == [cause.value for cause in Cause]
