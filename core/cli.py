@@ -1,4 +1,4 @@
-"""The command line: ask, models, fsck. Every command can print JSON for programs."""
+"""The command line: ask, evaluate, models, calibrate, replay, fsck. Every command can print JSON for programs."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from core import services
-from core.errors import GroundworkError, ModelUnavailable, from_code
+from core import replay_command, services
+from core.chat import calibrate
+from core.chat.verdicts import to_row
+from core.errors import GroundworkError, from_code
+from core.evaluation import command as evaluation
 from core.fsck import Fsck
 from core.models import command
+from core.readiness import wait_until_ready
 from core.services import Services
 from core.settings import Settings, load
 from core.types import Cited, Done, Failed, Retrieved, Scope, Token
-
-READY_SECONDS = 120.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,6 +52,16 @@ def _parser() -> argparse.ArgumentParser:
     models = commands.add_parser("models", help="list, fetch, verify or remove models")
     command.configure(models)
     models.set_defaults(run=command.run)
+
+    calibration = commands.add_parser("calibrate", help="fit how sure answers are on a run of test questions")
+    calibrate.configure(calibration)
+    calibration.set_defaults(run=calibrate.run)
+
+    replay_command.configure(commands.add_parser("replay", help="make a stored answer again, with a change or none"))
+
+    evaluate = commands.add_parser("evaluate", help="measure search and answers on questions with known answers")
+    evaluation.configure(evaluate)
+    evaluate.set_defaults(run=evaluation.run)
 
     fsck = commands.add_parser("fsck", help="compare files, rows, vectors and index with each other")
     fsck.add_argument("--json", action="store_true")
@@ -100,6 +112,7 @@ def _answer(live: Services, options: argparse.Namespace) -> int:
             "answer": cited.text,
             "ai_generated": True,
             "citations": [asdict(citation) for citation in cited.citations],
+            "verdict": to_row(cited),
             "passages": [asdict(replace(passage, section="")) for passage in found[Retrieved].passages],
             "usage": usage,
             "timings": timings,
@@ -118,23 +131,6 @@ def _show_stage(stage: str) -> None:
     if sys.stderr.isatty():
         sys.stderr.write("\r" + stage.ljust(70)[:70] + ("" if stage else "\r"))
         sys.stderr.flush()
-
-
-def wait_until_ready(live: Services, seconds: float = READY_SECONDS) -> None:
-    """Wait for the model and the embedder; for the latter alone while another service answers.
-
-    Raises ModelError with the server's own reason.
-    """
-    elsewhere = live.endpoints.active() is not None
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        status = live.client.status()
-        if status.embedder.status == "ok" and (elsewhere or status.chat.status == "ok"):
-            return
-        if error := status.embedder.error or ("" if elsewhere else status.chat.error):
-            raise ModelUnavailable(error)
-        time.sleep(0.2)
-    raise ModelUnavailable(f"The model was not ready within {seconds:.0f} s. See the messages above.")
 
 
 # --- fsck ------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@
     ├── BadSource                a web address or a folder is refused
     │   └── SourceUnreachable    it does not answer now; later it may
     ├── BadEndpoint              the description of another model service is refused
+    ├── BadDataset               questions to measure with are refused
     ├── StorageError             the data folder or the database cannot do it
     │   ├── StorageBusy          locked by somebody else for too long
     │   ├── StorageFull          no space left
@@ -89,6 +90,12 @@ class BadPrompt(GroundworkError):
 
 class BadEndpoint(GroundworkError):
     """The description of another model service is refused; the sentence says what to write instead."""
+
+    status = 422
+
+
+class BadDataset(GroundworkError):
+    """Questions to measure with are refused; the sentence names the file and the line."""
 
     status = 422
 

@@ -39,3 +39,9 @@ def make_folder(folder: Path) -> None:
         raise StorageError(
             f"The folder {folder} cannot be written to ({error.strerror}). Check its owner and space."
         ) from error
+
+
+def silence_telemetry() -> None:
+    """LangChain would send traces to a service when these are set in somebody's shell for another project."""
+    for name in ("LANGSMITH_TRACING", "LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING", "LANGCHAIN_TRACING_V2"):
+        os.environ[name] = "false"

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
 
 from core.settings import ROOT
 
@@ -23,12 +25,18 @@ class ChildProcess:
     """A Python module as a child that is kept alive.
 
     The child reads its standard input until the end of file: when this process dies, however it dies, so does it.
+    `environment` is added to that of this process; what the child writes goes to the file `log` where one is given.
     """
 
-    def __init__(self, name: str, arguments: Callable[[], list[str]], *, first_line: str = "") -> None:
+    def __init__(
+        self, name: str, arguments: Callable[[], list[str]], *, first_line: str = "",
+        environment: Mapping[str, str] | None = None, log: Path | None = None,
+    ) -> None:  # fmt: skip
         self.name = name
         self.arguments = arguments
         self.first_line = first_line
+        self.environment = dict(environment or {})
+        self.log = log
         self._process: subprocess.Popen[bytes] | None = None
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -70,13 +78,17 @@ class ChildProcess:
             self._closing.wait(delay)
 
     def _start_once(self) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            [sys.executable, *self.arguments()],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-            start_new_session=True,  # Ctrl-C in the terminal goes to the web process alone; it ends the others
-        )
+        with ExitStack() as stack:
+            written = stack.enter_context(self.log.open("ab")) if self.log else None
+            process = subprocess.Popen(
+                [sys.executable, *self.arguments()],
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=written,
+                stderr=written,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **self.environment},
+                start_new_session=True,  # Ctrl-C in the terminal goes to the web process alone; it ends the others
+            )
         self._process = process
         if process.stdin and self.first_line:
             try:

@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core.errors import BadPrompt, Conflict, NotFound
+from core.purposes import PURPOSES, Purpose
 from core.storage.db import Database
 from core.storage.tables import PromptRow, PromptVersionRow, PublicationRow, UserRow
 from core.types import ChatMessage
@@ -22,49 +23,6 @@ LONGEST = 20_000
 ROLE = re.compile(r"^\[(system|user|assistant)\]\s*$", re.MULTILINE)
 FIELD = re.compile(r"\{\{\s*([a-z_]+)\s*\}\}")
 STRAY = re.compile(r"\{\{|\}\}")
-
-
-@dataclass(frozen=True, slots=True)
-class Purpose:
-    """What a prompt is for, which variables it must and may use, and what each of them holds."""
-
-    name: str
-    title: str
-    description: str
-    required: Mapping[str, str]
-    optional: Mapping[str, str]
-
-    @property
-    def variables(self) -> dict[str, str]:
-        return {**self.required, **self.optional}
-
-
-PURPOSES = {
-    purpose.name: purpose
-    for purpose in (
-        Purpose(
-            "answer",
-            "Answer",
-            "Answers a question from the passages that were found.",
-            {"passages": "the numbered passages", "question": "the question, standing alone"},
-            {"today": "the date"},
-        ),
-        Purpose(
-            "condense",
-            "Condense",
-            "Rewrites a follow-up so that it can be understood, and searched for, without the conversation.",
-            {"history": "the last questions and answers", "question": "what the person typed"},
-            {},
-        ),
-        Purpose(
-            "title",
-            "Title",
-            "Names a conversation after its first question.",
-            {"question": "the first question"},
-            {"answer": "the beginning of its answer"},
-        ),
-    )
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,19 +58,29 @@ class Prompts:
         self.seeds = seeds
 
     def prepare(self, *, author_id: str) -> None:
-        """Store the seeds of prompts that have no version yet; existing ones are never touched."""
-        with self.db.read() as session:
-            missing = set(PURPOSES) - set(session.scalars(select(PromptRow.name)))
-        for name in sorted(missing):
+        """Store the seeds: those of new prompts, and those that this version of Groundwork words differently.
+
+        A new wording is put to use where the one in use was shipped too; what somebody wrote stays in use.
+        """
+        for name, purpose in sorted(PURPOSES.items()):
             text = (self.seeds / f"{name}.md").read_text(encoding="utf-8").strip()
-            check(PURPOSES[name], text)
+            check(purpose, text)
             with self.db.write() as session:
-                if session.get(PromptRow, name) is None:
-                    session.add(PromptRow(name=name, published=1))
+                prompt = session.get(PromptRow, name)
+                known = session.scalars(select(PromptVersionRow).where(PromptVersionRow.prompt == name)).all()
+                if any(row.text == text and row.reason == SHIPPED for row in known):
+                    continue
+                number = max((row.version for row in known), default=0) + 1
+                if prompt is None:
+                    prompt = PromptRow(name=name, published=number)
+                    session.add(prompt)
                     session.flush()
-                    session.add(
-                        PromptVersionRow(prompt=name, version=1, text=text, author_id=author_id, reason=SHIPPED)
-                    )
+                session.add(
+                    PromptVersionRow(prompt=name, version=number, text=text, author_id=author_id, reason=SHIPPED)
+                )
+                session.flush()
+                if any(row.version == prompt.published and row.reason == SHIPPED for row in known):
+                    _move(session, prompt, number, author_id, SHIPPED)
 
     def published(self, name: str) -> PromptVersion:
         """The version in use."""
@@ -182,16 +150,7 @@ class Prompts:
             _version(session, name, version)
             if prompt.published == version:
                 raise Conflict(f"Version {version} is in use already.")
-            session.add(
-                PublicationRow(
-                    prompt=name,
-                    from_version=prompt.published,
-                    to_version=version,
-                    author_id=author_id,
-                    reason=reason[:500],
-                )
-            )
-            prompt.published = version
+            _move(session, prompt, version, author_id, reason)
 
 
 def check(purpose: Purpose, text: str) -> None:
@@ -255,6 +214,19 @@ def _words(text: str) -> Sequence[str]:
 def _place(text: str, offset: int) -> str:
     line = text.count("\n", 0, offset) + 1
     return f"Line {line}, column {offset - text.rfind(chr(10), 0, offset)}"
+
+
+def _move(session: Session, prompt: PromptRow, version: int, author_id: str, reason: str) -> None:
+    session.add(
+        PublicationRow(
+            prompt=prompt.name,
+            from_version=prompt.published,
+            to_version=version,
+            author_id=author_id,
+            reason=reason[:500],
+        )
+    )
+    prompt.published = version
 
 
 def _version(session: Session, name: str, number: int) -> PromptVersion:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
 import secrets
 import threading
 import time
@@ -21,16 +20,21 @@ from core.batches import Batches
 from core.chat.answers import Answers
 from core.chat.comparisons import Comparisons
 from core.chat.conversations import Conversations
+from core.chat.judging import Judge
 from core.chat.naming import Namer
+from core.chat.outline import Outline
 from core.chat.pipelines import Pipelines
 from core.chat.records import Recipe, TurnRecords
+from core.chat.replays import Replays
+from core.chat.request import Habits
 from core.chat.turns import Turns
 from core.deletions import Deletions
 from core.documents import Documents
 from core.errors import StorageError
+from core.evaluation.bench import Evaluations
 from core.feedback import FeedbackBook
 from core.health import HealthWatch
-from core.installation import make_folder
+from core.installation import make_folder, silence_telemetry
 from core.jobs import Jobs
 from core.library import Library
 from core.models.active import ActiveEngine, GuestEngine
@@ -41,6 +45,7 @@ from core.models.local import find_model
 from core.models.secrets import KeyVault
 from core.models.workbench import Workbench
 from core.overview import Overview
+from core.page_pictures import PagePictures
 from core.processes import ChildProcess
 from core.prompts import Prompts
 from core.rebuilds import Rebuilds
@@ -99,9 +104,12 @@ class Services:
     conversations: Conversations
     turns: Turns
     answers: Answers
+    replays: Replays
+    pictures: PagePictures
     namer: Namer
     feedback: FeedbackBook
     samples: Samples
+    evaluations: Evaluations
 
     @cached_property
     def model_server(self) -> ChildProcess:
@@ -139,16 +147,14 @@ class Services:
         """End turns with what they have, then the processes, then save the index."""
         self.turns.stop_all()
         self.namer.closing.set()
-        self.models.close()
-        self.workbench.close()
+        for working in (self.models, self.workbench, self.evaluations, self.endpoints.trials):
+            working.close()
         self.comparisons.stop()
-        self.endpoints.trials.close()
         self.turns.wait_idle(DRAIN_SECONDS)
-        closing = [threading.Thread(target=child.close) for child in (self.worker, self.model_server)]
-        for thread in closing:
-            thread.start()
-        for thread in closing:
-            thread.join()
+        closing = threading.Thread(target=self.worker.close)
+        closing.start()
+        self.model_server.close()
+        closing.join()
         self.index.close()
         self.release()
 
@@ -160,14 +166,14 @@ class Services:
     @contextmanager
     def with_model_server(self) -> Iterator[None]:
         """For commands: use the application's model server when it runs, else one of our own for the time being."""
-        if self.client.status().status != "down":
-            yield
-            return
-        self.model_server.start()
+        ours = self.client.status().status == "down"
+        if ours:
+            self.model_server.start()
         try:
             yield
         finally:
-            self.model_server.close()
+            if ours:
+                self.model_server.close()
 
     def _server_arguments(self) -> list[str]:
         settings = self.settings
@@ -195,12 +201,13 @@ class Services:
         return ["-m", "core.serving", *plain, *adapters, *drafting]
 
 
-def build(settings: Settings, client: ModelClient | None = None) -> Services:
+def build(settings: Settings, client: ModelClient | None = None, *, beside: Services | None = None) -> Services:
     """Put everything together over the data folder; migrates the database. Raises StorageError, SettingsError.
 
-    `client` is for tests, which have no model server.
+    `client` is for tests, which have no model server. With `beside`, only the documents are this folder's own: they are
+    asked with the prompts, models and services of that installation.
     """
-    _silence_telemetry()
+    silence_telemetry()
     make_folder(settings.data)
     upgrade(settings.database)
     db = Database(settings.database)
@@ -209,31 +216,27 @@ def build(settings: Settings, client: ModelClient | None = None) -> Services:
     documents = Documents(db, files, jobs, upload_mb=settings.upload_mb)
     sources = Sources(db, data=settings.data, reach=Reach(private=settings.fetch_private))
     chunks, client = ChunkStore(db), client or ModelClient(settings.run)
-    endpoints = Endpoints(db, KeyVault(settings.key_file))
-    models = Models(settings, db, client, endpoints)
-    prompts, conversations, pipelines = Prompts(db, SEEDS), Conversations(db), Pipelines(db)
+    endpoints = beside.endpoints if beside else Endpoints(db, KeyVault(settings.key_file))
+    models = beside.models if beside else Models(settings, db, client, endpoints)
+    prompts = beside.prompts if beside else Prompts(db, SEEDS)
+    conversations, pipelines = Conversations(db), Pipelines(db)
     prompts.prepare(author_id=LOCAL.id)
     index = ServingIndex(chunks, settings.embedding_model, settings.index)
     options = GenerationOptions(max_tokens=settings.answer_tokens)
+    habits = Habits(settings.passage_tokens, settings.history_tokens, settings.general_knowledge)
 
     def recipe() -> Recipe:
-        if endpoint := endpoints.active():
-            return Recipe(endpoint.model, "", settings.embedding_model, settings.passages, options, endpoint.url)
-        active = models.active_id()
-        return Recipe(
-            active,
-            find_model(active, settings.model_store).sha256,
-            settings.embedding_model,
-            settings.passages,
-            options,
-        )
+        endpoint = endpoints.active()
+        model = endpoint.model if endpoint else models.active_id()
+        sha256 = "" if endpoint else find_model(model, settings.model_store).sha256
+        url = endpoint.url if endpoint else ""
+        return Recipe(model, sha256, settings.embedding_model, settings.passages, options, url, habits)
 
     chain = cache(lambda: _chain(settings, db, chunks, index, client, ActiveEngine(client, endpoints)))
     namer = Namer(conversations, prompts, lambda: chain().model)
     workbench = Workbench(db, client, settings.model_store)
-    comparisons = Comparisons(
-        db, prompts, recipe, lambda model_id: _guest_chain(chain(), GuestEngine(client, model_id))
-    )
+    comparisons = Comparisons(db, prompts, recipe, lambda model_id: _model_chain(chain(), client, model_id))
+    replays = Replays(db, prompts, models, comparisons.chain)
     records = TurnRecords(db, prompts, pipelines, recipe)
     turns = Turns(chain, conversations, records, namer.name)
     batches, library = Batches(db, jobs), Library(db, documents)
@@ -243,8 +246,8 @@ def build(settings: Settings, client: ModelClient | None = None) -> Services:
         Overview(db, jobs, batches, library, rebuilds), library, sources,
         Deletions(db, files, index), chunks, client, endpoints, models,
         workbench, comparisons, HealthWatch(models, client), index,
-        rebuilds, chain, prompts, conversations, turns, Answers(db),
-        namer, FeedbackBook(db), Samples(documents, SAMPLES),
+        rebuilds, chain, prompts, conversations, turns, Answers(db), replays,
+        PagePictures(documents), namer, FeedbackBook(db), Samples(documents, SAMPLES), Evaluations(db),
     )  # fmt: skip
 
 
@@ -260,15 +263,17 @@ def _chain(
     retriever = HybridRetriever(
         store=chunks, dense=index, keyword=keyword, embedder=client, scope=scope, k=settings.passages
     )
-    return AnswerChain(retriever, EngineChatModel(client=engine), engine)
+    return AnswerChain(retriever, EngineChatModel(client=engine), engine, outline=Outline(db), judge=Judge.shipped())
 
 
-def _guest_chain(chain: AnswerChain, engine: GuestEngine) -> AnswerChain:
-    """The same way of a question, answered by another model."""
-    from core.chat.chain import AnswerChain
+def _model_chain(chain: AnswerChain, client: ModelClient, model_id: str) -> AnswerChain:
+    """The same way of a question, answered by a model of this machine; by what answers now where it is ""."""
+    if not model_id:
+        return chain
     from core.models.chat_model import EngineChatModel
 
-    return AnswerChain(chain.retriever, EngineChatModel(client=engine), engine)
+    engine = GuestEngine(client, model_id)
+    return chain.by(EngineChatModel(client=engine), engine)
 
 
 _services: Services | None = None
@@ -289,9 +294,3 @@ def use(services: Services | None) -> None:
     global _services
     with _building:
         _services = services
-
-
-def _silence_telemetry() -> None:
-    # LangChain would send traces to a service when these are set in somebody's shell for another project.
-    for name in ("LANGSMITH_TRACING", "LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING", "LANGCHAIN_TRACING_V2"):
-        os.environ[name] = "false"

@@ -67,7 +67,22 @@ class Settings(BaseSettings):
     )
     drafting: bool = Field(True, description="Let the engine guess ahead where measuring says that it pays.")
 
-    passages: int = Field(3, ge=1, le=20, description="Passages that go into a prompt at the most.")
+    passages: int = Field(5, ge=1, le=20, description="Passages that go into a prompt at the most.")
+    passage_tokens: int = Field(
+        200,
+        ge=0,
+        le=100_000,
+        description="Tokens of a prompt that passages may fill: they are cut to the sentences that matter; 0: uncut.",
+    )
+    history_tokens: int = Field(
+        600,
+        ge=0,
+        le=100_000,
+        description="Tokens of a prompt that earlier messages may fill before notes are made of them.",
+    )
+    general_knowledge: bool = Field(
+        False, description="Answer from what the model knows where the documents do not, and say so."
+    )
     answer_tokens: int = Field(400, ge=16, le=8192, description="Longest answer.")
 
     upload_mb: int = Field(50, ge=1, le=50, description="Largest file; the same number is in .streamlit/config.toml.")

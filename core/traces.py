@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.types import Usage
+from core.types import ChatMessage, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +46,9 @@ class Trace:
     def seconds(self) -> dict[str, float]:
         """Seconds by step, in the order they began."""
         return {span.name: span.seconds for span in sorted(self.spans, key=lambda span: span.started)}
+
+
+def digest(messages: Sequence[ChatMessage]) -> str:
+    """What tells whether two prompts are the same, without keeping what they say."""
+    said = json.dumps([[message.role, message.content] for message in messages], ensure_ascii=False)
+    return hashlib.sha256(said.encode(errors="surrogatepass")).hexdigest()

@@ -29,7 +29,7 @@ from core.settings import Settings, load
 from core.storage.db import Database
 from core.storage.files import FileStore
 from core.storage.migrations import upgrade
-from ingest import source_command
+from ingest import sandbox, source_command
 from ingest.adding import add_file, complete, find_files, follow, sentence
 from ingest.intake import WAITING, Embedder, Intake, IntakeOptions
 from ingest.presence import Presence
@@ -53,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """0 is success, 1 that something failed, 2 a wrong call."""
     options = _parser().parse_args(arguments)
     try:
+        if options.command == "characters":
+            return _characters(options)
         return work(load(), parent_pipe=options.parent_pipe) if options.command == "work" else _add(options)
     except GroundworkError as problem:
         if getattr(options, "json", False):
@@ -71,6 +73,10 @@ def _parser() -> argparse.ArgumentParser:
     work = commands.add_parser("work", help="work the queue until told to stop (the application starts this itself)")
     work.add_argument("--parent-pipe", action="store_true", help="end when standard input ends")
 
+    raw = commands.add_parser("characters", help="print all that a file holds in any form, to see what a loader lost")
+    raw.add_argument("path", type=Path, metavar="FILE")
+    raw.add_argument("--name", help="the file's own name, where the path does not tell it")
+
     add = commands.add_parser("add", help="add files, all files of folders, or web addresses")
     add.add_argument("paths", nargs="+", metavar="PATH")
     add.add_argument("--collection", metavar="NAME", help="put them into this collection; it is made when missing")
@@ -79,6 +85,17 @@ def _parser() -> argparse.ArgumentParser:
     source_command.add_options(add)
     source_command.add_commands(commands)
     return parser
+
+
+def _characters(options: argparse.Namespace) -> int:
+    settings = load()
+    name = options.name or options.path.name
+    text = sandbox.characters(
+        options.path, name, seconds=settings.parse_seconds, memory_mb=settings.parse_memory_mb
+    )  # fmt: skip
+    sys.stdout.buffer.write(text.encode("utf-8", "replace"))
+    sys.stdout.flush()
+    return 0
 
 
 # --- add -------------------------------------------------------------------------------------------------

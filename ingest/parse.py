@@ -36,12 +36,17 @@ def main() -> int:
     _stand_nowhere()
 
     from core.errors import BadUpload  # imports count against the limits, so they come after them
+    from core.types import Document
     from ingest import answers, loaders
-    from ingest.loaders import pictures
+    from ingest.loaders import page_view, pictures, raw
 
     sys.addaudithook(_forbid)
     try:
-        if request.get("page"):
+        if request.get("view"):
+            page_view.write_view(answer, Path(request["path"]), request["name"], request["view"])
+        elif request.get("raw"):
+            answers.write(answer, Document("", "", raw.raw_text(Path(request["path"]))))
+        elif request.get("page"):
             pictures.write_picture(answer, Path(request["path"]), request["name"], int(request["page"]))
         else:
             answers.write(answer, loaders.load(Path(request["path"]), request["name"]))

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from core.instructions import suspicions
 from core.types import Chunk, Document
+
+MOST_INSTRUCTIONS = 50  # places that are named; more say no more
 
 
 def receipt(
@@ -34,6 +37,9 @@ def receipt(
         "chunks": len(chunks),
         "metadata": dict(document.metadata),
         "warnings": list(document.warnings),
+        "instructions": [
+            {"start": span.start, "end": span.end, "kind": span.kind} for span in suspicions(text)[:MOST_INSTRUCTIONS]
+        ],
         "seconds": _rounded(seconds),
     }
 

@@ -1,22 +1,16 @@
-"""Reading a file in a child process that may die of it: limits, clock, memory watch, cancel."""
+"""Reading a file in a child process that may die of it: what its answer holds, and what its end means in a sentence."""
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, NoReturn
 
-import psutil
-
 from core.errors import BadUpload, Cancelled, StorageFull
+from core.readers import Limits, Watched, run_reader
 from core.storage.db import translated
 from core.types import Document
 from ingest import answers
@@ -24,20 +18,6 @@ from ingest.loaders import parser_of
 from ingest.parse import DISK_FULL, MEMORY, TOO_LONG
 
 log = logging.getLogger(__name__)
-
-ROOT = Path(__file__).resolve().parents[1]
-OUTPUT_MB = 192
-LOOK_EVERY = 0.05
-# The child gets what an interpreter needs to start, and none of the settings or secrets of this process.
-INHERITED = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "LANG", "LC_ALL")
-
-
-@dataclass(slots=True)
-class _Watched:
-    """What was seen of a child: the most memory it had, and why it was ended if it was."""
-
-    peak: int = 0
-    reason: str = ""
 
 
 def parse(
@@ -49,9 +29,17 @@ def parse(
     `cancelled()` turning true, StorageFull when there is no room for the answer.
     """
     with translated(Path(tempfile.gettempdir()) / "answer"), tempfile.TemporaryFile() as answer:
-        _run(answer, path, name, _Limits(seconds, memory_mb), cancelled)
+        _run(answer, path, name, Limits(seconds, memory_mb), cancelled)
         answer.seek(0)
         return _document(answer, name)
+
+
+def characters(path: Path, name: str, *, seconds: float, memory_mb: int) -> str:
+    """All that the file holds in any form, read by other means than its loader's. Raises as `parse` does."""
+    with translated(Path(tempfile.gettempdir()) / "answer"), tempfile.TemporaryFile() as answer:
+        _run(answer, path, name, Limits(seconds, memory_mb), lambda: False, raw=True)
+        answer.seek(0)
+        return _document(answer, name).text
 
 
 def draw(
@@ -65,7 +53,7 @@ def draw(
     cancelled: Callable[[], bool] = lambda: False,
 ) -> None:
     """Draw a page of a file in a child process, into `picture` as PGM. Raises as `parse` does."""
-    _run(picture, path, name, _Limits(seconds, memory_mb), cancelled, page=page)
+    _run(picture, path, name, Limits(seconds, memory_mb), cancelled, page=page)
     picture.seek(0)
     if picture.read(2) != b"P5":
         picture.seek(0)
@@ -73,83 +61,21 @@ def draw(
         raise BadUpload(_damaged(name))
 
 
-@dataclass(frozen=True, slots=True)
-class _Limits:
-    seconds: float
-    memory_mb: int
-
-
 def _run(
-    answer: IO[bytes], path: Path, name: str, limits: _Limits, cancelled: Callable[[], bool], *, page: int = 0
-) -> None:
+    answer: IO[bytes], path: Path, name: str, limits: Limits, cancelled: Callable[[], bool], *, page: int = 0,
+    raw: bool = False,
+) -> None:  # fmt: skip
     """One child from start to end, its answer written into a file."""
-    scratch = Path(tempfile.gettempdir())
-    with translated(scratch / "answer"), tempfile.TemporaryFile() as errors:
-        child = _start(scratch, answer, errors)
-        try:
-            _ask(child, path, name, limits, page)
-            watched = _watch(child, limits.seconds, limits.memory_mb << 20, cancelled)
-        finally:
-            child.kill()
-            child.communicate()
+    with translated(Path(tempfile.gettempdir()) / "answer"), tempfile.TemporaryFile() as errors:
+        wish = {"page": page, "raw": raw}
+        watched = run_reader(answer, errors, path, name, limits, wish=wish, cancelled=cancelled)
         if watched.reason == "cancelled":
             raise Cancelled(f"Reading {name} was cancelled.")
-        if child.returncode != 0 or watched.reason:
-            _refuse(name, child.returncode, watched, limits.seconds, limits.memory_mb, errors)
+        if not watched.well:
+            _refuse(name, watched.code, watched, limits.seconds, limits.memory_mb, errors)
 
 
-def _start(folder: Path, answer: IO[bytes], errors: IO[bytes]) -> subprocess.Popen[bytes]:
-    environment = {key: os.environ[key] for key in INHERITED if key in os.environ}
-    # One arena: each further one reserves 64 MB of addresses, which would count against the limit.
-    environment |= {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", "MALLOC_ARENA_MAX": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-P", "-s", "-m", "ingest.parse"],
-        cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=answer, stderr=errors, start_new_session=True,
-    )  # fmt: skip
-
-
-def _ask(child: subprocess.Popen[bytes], path: Path, name: str, limits: _Limits, page: int) -> None:
-    request = {
-        "path": str(path.resolve()),
-        "name": name,
-        "seconds": limits.seconds,
-        "memory": limits.memory_mb << 20,
-        "output": OUTPUT_MB << 20,
-        "page": page,
-    }
-    assert child.stdin is not None
-    try:
-        child.stdin.write(json.dumps(request).encode() + b"\n")
-        child.stdin.flush()  # and stays open: its end tells the child that we are gone
-    except BrokenPipeError:
-        log.warning("the reader ended before it was asked")
-
-
-def _watch(child: subprocess.Popen[bytes], seconds: float, memory: int, cancelled: Callable[[], bool]) -> _Watched:
-    """Wait for the child to end, or say why it must."""
-    watched, deadline = _Watched(), time.monotonic() + seconds
-    process = psutil.Process(child.pid)
-    while True:
-        try:
-            child.wait(LOOK_EVERY)
-            return watched
-        except subprocess.TimeoutExpired:
-            pass
-        try:
-            watched.peak = max(watched.peak, process.memory_info().rss)
-        except psutil.Error:
-            continue  # it has just ended
-        if cancelled():
-            watched.reason = "cancelled"
-        elif time.monotonic() > deadline:
-            watched.reason = "time"
-        elif watched.peak > memory:
-            watched.reason = "memory"
-        if watched.reason:
-            return watched
-
-
-def _refuse(name: str, code: int, watched: _Watched, seconds: float, memory_mb: int, errors: IO[bytes]) -> NoReturn:
+def _refuse(name: str, code: int, watched: Watched, seconds: float, memory_mb: int, errors: IO[bytes]) -> NoReturn:
     """Say in one sentence what the end of the child means."""
     errors.seek(0)
     log.warning(

@@ -15,7 +15,6 @@ def draw(user: User) -> None:
     info, thread = find(conversation_id, user)
     turn = running if info else None
     asking.field(info, user, busy=turn is not None)
-    citations.draw_open(thread, user)
     conversations.dialogs(user)
     state.write_address()
     with frame.slot():
@@ -26,9 +25,11 @@ def draw(user: User) -> None:
     if len(thread) > chat.shown:
         st.button("Show earlier messages", key="earlier", type="tertiary", on_click=message.show_earlier)
     shown = thread[-chat.shown :]
+    questions = {entry.id: entry.content for entry in thread if entry.role == "user"}
     for entry in shown:
         if turn is None or entry.id != turn.message_id:
-            message.draw(entry, user, busy=turn is not None)
+            message.draw(entry, user, busy=turn is not None, asked=questions.get(entry.parent_id or 0, ""))
+    citations.draw_open(thread, user)  # last: drawing a page takes a moment, and the messages need not wait for it
     if turn is not None:
         live.follow(turn, below=chat.drawn - len(shown))
     chat.drawn = len(shown)

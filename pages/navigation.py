@@ -40,6 +40,13 @@ feedback = st.Page(
     url_path="feedback",
     help="Read the ratings of answers and mark those that were dealt with.",
 )
+evaluation = st.Page(
+    "evaluation.py",
+    title="Evaluation",
+    icon=":material/speed:",
+    url_path="evaluation",
+    help="Measure search and answers on questions with known answers, and see what broke.",
+)
 models = st.Page(
     "models.py",
     title="Models",
@@ -47,7 +54,7 @@ models = st.Page(
     url_path="models",
     help="Download models and choose the one that answers.",
 )
-current = st.navigation([chat, documents, prompts, feedback, models])
+current = st.navigation([chat, documents, prompts, feedback, evaluation, models])
 if destination := state.take_destination():
     st.switch_page(destination)
 with st.sidebar, frame.errors():

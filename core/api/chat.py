@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, StreamingResponse
 
 from core import services
 from core.chat.turns import LiveTurn
+from core.chat.verdicts import to_row
 from core.errors import BadQuestion, GroundworkError, ModelBusy, from_code
 from core.types import ChatMessage, Citation, Cited, Done, Event, Failed, Passage, Retrieved, Scope, Token, Usage
 
@@ -131,6 +132,7 @@ def _chunk(event: Event) -> dict[str, Any] | None:
             return {"choices": [], "passages": [_passage(n, passage) for n, passage in enumerate(passages, 1)]}
         case Cited(text, citations):
             extra = {"answer": text, "citations": [_citation(citation) for citation in citations]}
+            extra["verdict"] = to_row(event)
             return {"choices": [_choice({}, "stop")], **extra}
         case Done(usage):
             return {"choices": [], "usage": _usage(usage)}
@@ -152,6 +154,7 @@ def _completion(turn: LiveTurn) -> dict[str, Any]:
         "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
         "usage": _usage(done.usage),
         "citations": [_citation(citation) for citation in cited.citations],
+        "verdict": to_row(cited),
         "passages": [_passage(number, passage) for number, passage in enumerate(retrieved.passages, 1)],
     }
 

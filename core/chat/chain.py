@@ -2,53 +2,54 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Generator, Iterator, Sequence
-from datetime import date
+from collections.abc import Generator, Iterator
+from dataclasses import replace
 from typing import Any
 
 from langchain_core.language_models.chat_models import BaseChatModel
-from langchain_core.messages import BaseMessage
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableConfig
 
-from core.chat.citations import cite
-from core.chat.condense import accept, stands_alone, transcript
-from core.chat.context import TokenCounter, blocks, fit
-from core.chat.neighbours import merged
+from core.chat.citations import MARKER, check
+from core.chat.condense import beside, stands_alone
+from core.chat.context import Composed, Limits, Said, TokenCounter, compose
+from core.chat.finding import find
+from core.chat.judging import NOT_FROM_DOCUMENTS, NOTHING_FOUND, Judge, abstention, general
+from core.chat.outline import Outline
+from core.chat.overview import summarise
+from core.chat.remembering import condense, remember
 from core.chat.request import AnswerRequest
-from core.errors import Cancelled, ModelError
-from core.models.chat_model import arguments, progress, to_langchain
-from core.prompts import render
-from core.retrieval.retriever import HybridRetriever, from_langchain
-from core.types import (
-    ChatMessage,
-    Cited,
-    Condensed,
-    Done,
-    Event,
-    GenerationChunk,
-    GenerationOptions,
-    Passage,
-    Reading,
-    Retrieved,
-    Scope,
-    Searching,
-    Token,
-    Waiting,
-)
+from core.chat.speaking import Speaker
+from core.chat.ways import is_thanks, way_of
+from core.types import Cited, Done, Event, Passage, Retrieved, Token, Way
 
-CONDENSED_TOKENS = 96
-NOTHING_FOUND = "I could not find this in your documents."
+__all__ = ["NOTHING_FOUND", "AnswerChain", "AnswerRequest"]
+
+HELLO = "Hello. Ask me something about your documents; I answer from them and show where it stands."
+WELCOME = "You are welcome."
 
 
 class AnswerChain(Runnable[AnswerRequest, Event]):
-    """`stream` yields the events of a turn; `invoke` returns the finished answer with its citations."""
+    """`stream` yields the events of a turn; `invoke` returns the finished answer with its citations.
 
-    def __init__(self, retriever: BaseRetriever, model: BaseChatModel, counter: TokenCounter) -> None:
+    `outline` reads whole documents; without it, and without the prompts that they need, the other ways of a question
+    are not taken. `judge` says how sure an answer is.
+    """
+
+    def __init__(
+        self, retriever: BaseRetriever, model: BaseChatModel, counter: TokenCounter, *, outline: Outline | None = None,
+        judge: Judge | None = None,
+    ) -> None:  # fmt: skip
         self.retriever = retriever
         self.model = model
         self.counter = counter
+        self.outline = outline
+        self.judge = judge or Judge()
+        self._speaker = Speaker(model)
+
+    def by(self, model: BaseChatModel, counter: TokenCounter) -> AnswerChain:
+        """The same way of a question, answered by another model."""
+        return AnswerChain(self.retriever, model, counter, outline=self.outline, judge=self.judge)
 
     def invoke(self, input: AnswerRequest, config: RunnableConfig | None = None, **kwargs: Any) -> Cited:
         return next(event for event in self.stream(input, config, **kwargs) if isinstance(event, Cited))
@@ -60,101 +61,82 @@ class AnswerChain(Runnable[AnswerRequest, Event]):
         **kwargs: Any,  # noqa: ARG002 - LangChain's signature
     ) -> Iterator[Event]:
         """Raises the errors of core.errors; Cancelled when the request's event is set."""
-        query = input.question
-        if input.passages is None and input.history and not stands_alone(input.question):
-            query = yield from self._condense(input, config)
-        if input.passages is None:
-            passages = yield from self._retrieve(input, query, config)
-        else:
-            passages = list(input.passages)
-        if not passages and not input.history:  # nothing to answer from: the model could only make something up
-            yield Retrieved(())
-            yield Token(NOTHING_FOUND)
-            yield Cited(NOTHING_FOUND, ())
-            yield Done(input.trace.usage)
-            return
-        values = {"question": query, "today": date.today().isoformat()}
-        frame = render(input.answer_prompt, values | {"passages": ""})
-        with input.trace.span("fit"):
-            history, kept, ledger = fit(
-                frame, input.history, passages, counter=self.counter, answer_tokens=input.options.max_tokens
-            )
-        input.trace.ledger = ledger.as_dict()
-        yield Retrieved(tuple(kept), ledger.left_out)
-        prompt = render(input.answer_prompt, values | {"passages": blocks(kept)})
-        text = yield from self._generate(input, [*prompt[:-1], *history, prompt[-1]], config)
-        with input.trace.span("cite"):
-            checked, citations = cite(text, kept, query)
-        yield Cited(checked, citations)
+        cited = yield from self._answer(input, config)
+        yield cited
         yield Done(input.trace.usage)
 
-    def _condense(self, request: AnswerRequest, config: RunnableConfig | None) -> Generator[Event, None, str]:
-        values = {"history": transcript(request.history), "question": request.question}
-        options = GenerationOptions(max_tokens=CONDENSED_TOKENS, seed=request.options.seed)
-        with request.trace.span("condense") as attributes:
-            steps = self._steps(request, render(request.condense_prompt, values), options, config)
-            text = "".join([step.text for step in steps])
-            query = accept(text, request.question)
-            attributes["query"] = query
-        if query != request.question:
-            yield Condensed(query)
-        return query
+    def _answer(self, request: AnswerRequest, config: RunnableConfig | None) -> Generator[Event, None, Cited]:
+        way = Way.documents if request.passages is not None else way_of(request.question, request.history)
+        if way is Way.greeting:
+            return (yield from _politely(request))
+        if way is Way.conversation and request.prompts.get("talk"):
+            return (yield from self._talk(request, config))
+        able = self.outline if {"section", "digest"} <= set(request.prompts) else None
+        if way is Way.summary and able and (document := able.meant(request.question, request.scope)):
+            return (yield from summarise(self._speaker, request, able, document, self.counter, config))
+        return (yield from self._from_documents(request, config))
 
-    def _retrieve(
-        self, request: AnswerRequest, query: str, config: RunnableConfig | None
-    ) -> Generator[Event, None, list[Passage]]:
-        _raise_if(request.cancel)
-        yield Searching(query)
-        with request.trace.span("retrieve") as attributes:
-            found = _retriever(self.retriever, request.scope).invoke(query, config)
-            attributes["passages"] = len(found)
-        return merged([from_langchain(document, rank) for rank, document in enumerate(found, 1)])
+    def _from_documents(self, request: AnswerRequest, config: RunnableConfig | None) -> Generator[Event, None, Cited]:
+        if request.passages is not None:
+            query, passages = request.question, list(request.passages)
+        else:
+            query = yield from condense(self._speaker, request, config)
+            leans = request.history and not stands_alone(request.question)
+            queries = [query, beside(request.question, request.history)] if leans else [query]
+            passages = yield from find(self.retriever, request, queries, config)
+        if not passages and not request.history:  # nothing to answer from: the model could only make something up
+            yield Retrieved(())
+            return (yield from self._without(request, query, (), abstention(query, ()), config))
+        said = yield from remember(self._speaker, request, self.counter, config)
+        composed = self._compose(request, query, said, passages)
+        yield Retrieved(composed.passages, composed.ledger.left_out)
+        spoken = yield from self._speaker.aloud(request, composed.messages, config)
+        with request.trace.span("cite"):
+            checked = check(spoken.text, composed.passages, query)
+            cited = self.judge.judge(query, composed.passages, checked, spoken.logprobs)
+        if cited.abstained:
+            return (yield from self._without(request, query, composed.passages, cited, config))
+        return cited
 
-    def _generate(
-        self, request: AnswerRequest, messages: Sequence[ChatMessage], config: RunnableConfig | None
-    ) -> Generator[Event, None, str]:
-        pieces: list[str] = []
-        restarted = ""
-        with request.trace.span("generate") as attributes:
-            for step in self._steps(request, messages, request.options, config):
-                if step.restarted:
-                    attributes["restarted"] = restarted = step.restarted
-                if step.queue_position:
-                    yield Waiting(step.queue_position, step.queue_seconds, restarted)
-                if step.read_tokens is not None:
-                    yield Reading(step.read_tokens, step.prompt_tokens or 0)
-                if step.text:
-                    pieces.append(step.text)
-                    yield Token(step.text)
-                if step.finish_reason:
-                    attributes["finish_reason"] = step.finish_reason
-                if step.usage:
-                    request.trace.usage = step.usage
-        return "".join(pieces).strip()
+    def _compose(self, request: AnswerRequest, query: str, said: Said, passages: list[Passage]) -> Composed:
+        values = {"question": query, "today": request.today}
+        most = 0 if request.passages is not None else request.habits.passage_tokens  # given ones are cut already
+        limits = Limits(request.options.max_tokens, most, request.habits.history_tokens)
+        with request.trace.span("fit"):
+            composed = compose(request.answer_prompt, values, said, passages, counter=self.counter, limits=limits)
+        request.trace.ledger = composed.ledger.as_dict()
+        return composed
 
-    def _steps(
-        self,
-        request: AnswerRequest,
-        messages: Sequence[ChatMessage],
-        options: GenerationOptions,
+    def _without(
+        self, request: AnswerRequest, query: str, passages: tuple[Passage, ...], abstained: Cited,
         config: RunnableConfig | None,
-    ) -> Iterator[GenerationChunk]:
-        extra = arguments(self.model, options, request.cancel)
-        for chunk in self.model.stream(_messages(messages), config, **extra):
-            _raise_if(request.cancel)
-            yield progress(chunk)
+    ) -> Generator[Event, None, Cited]:  # fmt: skip
+        """The end of a question that the documents do not answer: what was searched, or what the model knows."""
+        prompt = request.prompts.get("general", "") if request.habits.general else ""
+        if not prompt:
+            if not passages:
+                yield Token(abstained.text)
+            return abstained
+        values = {"question": query, "today": request.today}
+        composed = compose(
+            prompt, values, Said(), (), counter=self.counter, limits=Limits(request.options.max_tokens)
+        )  # fmt: skip
+        request.trace.ledger = request.trace.ledger or composed.ledger.as_dict()
+        yield Token(f"\n\n{NOT_FROM_DOCUMENTS}\n\n" if passages else f"{NOT_FROM_DOCUMENTS}\n\n")
+        spoken = yield from self._speaker.aloud(request, composed.messages, config)
+        return general(spoken.text, abstained)
+
+    def _talk(self, request: AnswerRequest, config: RunnableConfig | None) -> Generator[Event, None, Cited]:
+        """Answer from what was said; nothing is searched, and nothing is cited."""
+        said = yield from remember(self._speaker, request, self.counter, config)
+        composed = self._compose(replace(request, answer_prompt=request.prompts["talk"]), request.question, said, [])
+        yield Retrieved((), composed.ledger.left_out)
+        spoken = yield from self._speaker.aloud(request, composed.messages, config)
+        return Cited(MARKER.sub("", spoken.text), (), way=Way.conversation)
 
 
-def _messages(messages: Sequence[ChatMessage]) -> list[BaseMessage]:
-    if not messages:
-        raise ModelError("The prompt is empty. Publish a version of it that has a [user] part.")
-    return to_langchain(messages)
-
-
-def _retriever(retriever: BaseRetriever, scope: Scope) -> BaseRetriever:
-    return retriever.within(scope) if isinstance(retriever, HybridRetriever) else retriever
-
-
-def _raise_if(cancel: threading.Event) -> None:
-    if cancel.is_set():
-        raise Cancelled("Stopped.")
+def _politely(request: AnswerRequest) -> Generator[Event, None, Cited]:
+    text = WELCOME if is_thanks(request.question) else HELLO
+    yield Retrieved(())
+    yield Token(text)
+    return Cited(text, (), way=Way.greeting)

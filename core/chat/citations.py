@@ -3,88 +3,112 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from core.types import Citation, Passage
+from core.chat.cutting import parts
+from core.chat.sentences import sentences, units
+from core.chat.words import support, words
+from core.types import Citation, Claim, Passage, Verdict
+
+__all__ = ["MARKER", "Checked", "abstains", "check", "cite", "nearest", "sentences"]
 
 MARKER = re.compile(r"\s*[\[【]\s*(?:passages?\s*)?(\d{1,2}(?:\s*[,;&]\s*\d{1,2})*)\s*[\]】]", re.IGNORECASE)
-SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]]*(?:\s*\[[\d,; ]+\])*(?=\s|$)|[。！？]+|\n+")
-# What a full stop ends without ending a sentence: an abbreviation, an initial, the number of a list's item.
-ABBREVIATION = re.compile(
-    r"(?:^\s*\d{1,3}|\b[A-Za-z]|\b(?:Mr|Mrs|Ms|Dr|St|No|Nr|vs|etc|Inc|Ltd|Jr|Sr|Prof|approx|Fig|Art))\.$"
-)
-WORD = re.compile(r"\d[\d.,]*\d|[^\W_]+", re.UNICODE)
-UNSPACED = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 PUNCTUATION = re.compile(r"[\s.!?…。！？:;,]*$")
-STOPWORDS = frozenset(
-    re.findall(
-        r"\w+",
-        """a an and are as at be been but by can did do does for from had has have he her his how i in into is it its of
-        on or our she so such than that the their them then there these they this those to was we were what when where
-        which who whom whose why will with would you your according passage passages document documents also""",
-    )
-)
 ABSTAINS = re.compile(
     r"\b(?:could not|couldn.t|cannot|can.t|did not|didn.t|do not|does not|doesn.t|unable to|not)\s+"
     r"(?:find|found|mentioned|provided|specified|stated|contain|hold|say|mention|provide|specify)",
     re.IGNORECASE,
 )
 
-# A line of a page that goes on in the next one: long, not ended, and not followed by a list, a table or a blank line.
-FULL_LINE = 45
-TERMINAL = re.compile(r"[.!?…:;|。！？]$")
-CONTINUES = re.compile(r"[ \t]*\n[ \t]*(?![-*•|#\n]|\d{1,3}[.)]\s)\S")
-
-TABLE_ROW = re.compile(r"^\|.*\|$", re.MULTILINE)
-
 SUPPORTED = 0.5  # share of a claim's words that a quote must hold to be cited without the model having said so
+WEAK = 0.3  # what holds less than this bears nothing
 BETTER = 0.3  # how much more another passage must hold before the model's own marker is replaced
+ASKED = 0.3  # worth of the question's words in a quote, beside those of the claim
+ALIKE = 5  # letters that two words must share from their beginning on to be forms of one word
 
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """The words of a passage that a claim rests on; offsets count from the start of the passage."""
+    """The words of a passage that a claim rests on; offsets count from the start of the passage.
+
+    `support` is the share of the claim's words that they hold, `news` the share of those that are not in the question.
+    """
 
     passage: int
     start: int
     end: int
     support: float
+    news: float
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """An answer with checked markers, a citation for each of them, and its claims in their order."""
+
+    text: str
+    citations: tuple[Citation, ...]
+    claims: tuple[Claim, ...]
+
+    @property
+    def unsupported(self) -> bool:
+        """Whether it claims something, and nothing of it is borne by words of the passages."""
+        return bool(self.claims) and all(claim.verdict is Verdict.unsupported for claim in self.claims)
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """The content words of a sentence of the answer; `news` are those that the question did not have."""
+
+    words: dict[str, float]
+    news: dict[str, float]
+
+    @classmethod
+    def of(cls, sentence: str, asked: Mapping[str, float]) -> _Claim:
+        said = words(MARKER.sub("", sentence))
+        news = {word: weight for word, weight in said.items() if word not in asked}
+        return cls(said, news or said)
 
 
 def cite(answer: str, passages: Sequence[Passage], question: str) -> tuple[str, tuple[Citation, ...]]:
     """The answer with checked markers, and a citation for each of them; `passages[n - 1]` is what [n] means."""
+    checked = check(answer, passages, question)
+    return checked.text, checked.citations
+
+
+def check(answer: str, passages: Sequence[Passage], question: str) -> Checked:
+    """Place every sentence of the answer on the words that the model was shown of the passages."""
+    asked = words(question)
+    windows = [_searched(passage) for passage in passages]
     pieces: list[str] = []
+    claims: list[Claim] = []
     citations: dict[tuple[int, int, int], Citation] = {}
-    windows = [list(_windows(passage.text)) for passage in passages]
-    position = 0
+    position = length = 0
     for start, end in sentences(answer):
-        pieces.append(answer[position:start])
         sentence = answer[start:end]
-        quotes = _quotes(sentence, question, passages, windows)
-        pieces.append(_mark(sentence, [quote.passage for quote in quotes]))
+        claim = _Claim.of(sentence, asked)
+        quotes = _quotes(sentence, claim, asked, windows)
+        marked = _mark(sentence, [quote.passage for quote in quotes])
+        pieces += [answer[position:start], marked]
+        length += start - position
+        if claim.words and not abstains(sentence):
+            claims.append(_judged(quotes, length, length + len(marked)))
+        length += len(marked)
         for quote in quotes:
             citation = _citation(quote, passages[quote.passage - 1])
             citations.setdefault((citation.number, citation.start, citation.end), citation)
         position = end
     pieces.append(answer[position:])
-    return "".join(pieces), tuple(sorted(citations.values(), key=lambda c: c.number))
+    found = tuple(sorted(citations.values(), key=lambda citation: citation.number))
+    return Checked("".join(pieces), found, tuple(claims))
 
 
-def sentences(text: str) -> Iterator[tuple[int, int]]:
-    """Offsets of the sentences of a text, markers behind their full stop included."""
-    start = 0
-    for found in SENTENCE_END.finditer(text):
-        piece = text[start : found.end()]
-        if found[0].startswith(".") and ABBREVIATION.search(text[start : found.start() + 1]):
-            continue
-        if piece.strip():
-            yield start + len(piece) - len(piece.lstrip()), start + len(piece.rstrip())
-        start = found.end()
-    rest = text[start:]
-    if rest.strip():
-        yield start + len(rest) - len(rest.lstrip()), start + len(rest.rstrip())
+def nearest(question: str, passages: Sequence[Passage]) -> tuple[Citation, ...]:
+    """Of each passage the sentence that has most of the question's words, as a citation; in the passages' order."""
+    asked = words(question)
+    found = [_best(n, _Claim(asked, asked), asked, _searched(passage)) for n, passage in enumerate(passages, 1)]
+    return tuple(_citation(quote, passages[quote.passage - 1]) for quote in found if quote.end > quote.start)
 
 
 def abstains(text: str) -> bool:
@@ -92,91 +116,74 @@ def abstains(text: str) -> bool:
     return bool(ABSTAINS.search(text))
 
 
-def words(text: str) -> dict[str, float]:
-    """The content words of a text with their weight: numbers count three times, names twice."""
-    found: dict[str, float] = {}
-    for match in WORD.finditer(text):
-        word = match[0]
-        if word[0].isdigit():
-            found[word.replace(",", "")] = 3.0
-        elif UNSPACED.search(word):
-            found.update({word[i : i + 2]: 1.0 for i in range(max(1, len(word) - 1))})
-        elif word.lower() not in STOPWORDS:
-            name = word[0].isupper() and match.start() > 0
-            stem = _stem(word.casefold())
-            found[stem] = max(found.get(stem, 0.0), 2.0 if name else 1.0)
-    return found
+def _judged(quotes: Sequence[Quote], start: int, end: int) -> Claim:
+    held = max((quote.support for quote in quotes), default=0.0)
+    news = max((quote.news for quote in quotes), default=0.0)
+    verdict = Verdict.unsupported
+    if held >= SUPPORTED and news >= SUPPORTED:
+        verdict = Verdict.supported
+    elif held >= WEAK and news > 0:
+        verdict = Verdict.weak
+    return Claim(start, end, verdict, round(held, 3), tuple(dict.fromkeys(quote.passage for quote in quotes)))
 
 
-def support(claim: dict[str, float], quote: dict[str, float]) -> float:
-    """The weighted share of the claim's words that the quote holds, from 0 to 1."""
-    total = sum(claim.values())
-    return sum(weight for word, weight in claim.items() if word in quote) / total if total else 0.0
+Windows = Sequence[tuple[tuple[int, int], dict[str, float]]]
 
 
-def _quotes(
-    sentence: str, question: str, passages: Sequence[Passage], windows: Sequence[list[tuple[int, int]]]
-) -> list[Quote]:
-    marked = [n for n in _numbers(sentence) if 1 <= n <= len(passages)]
-    claim = words(MARKER.sub("", sentence))
-    if abstains(sentence) or not (claim or marked):
+def _quotes(sentence: str, claim: _Claim, asked: Mapping[str, float], windows: Sequence[Windows]) -> list[Quote]:
+    marked = [n for n in _numbers(sentence) if 1 <= n <= len(windows)]
+    if abstains(sentence) or not (claim.words or marked):
         return []
-    asked = words(question)
-    best = [_best(n, claim, asked, passages[n - 1].text, windows[n - 1]) for n in range(1, len(passages) + 1)]
+    best = {n: _best(n, claim, asked, found) for n, found in enumerate(windows, 1) if found}
     if not best:
         return []
-    strongest = max(best, key=lambda quote: quote.support)
-    kept = [best[n - 1] for n in dict.fromkeys(marked)]
-    if kept and strongest.support - max(quote.support for quote in kept) > BETTER and strongest.support >= SUPPORTED:
+    strongest = max(best.values(), key=_worth)
+    kept = [best[n] for n in dict.fromkeys(marked) if n in best]
+    if kept and _worth(strongest) - max(map(_worth, kept)) > BETTER and strongest.support >= SUPPORTED:
         return [strongest]
     if kept:
         return kept
     return [strongest] if strongest.support >= SUPPORTED else []
 
 
-def _best(
-    number: int, claim: dict[str, float], asked: dict[str, float], text: str, windows: Sequence[tuple[int, int]]
-) -> Quote:
+def _worth(quote: Quote) -> float:
+    return (quote.support + quote.news) / 2
+
+
+def _best(number: int, claim: _Claim, asked: Mapping[str, float], windows: Windows) -> Quote:
     """The sentence of a passage (or two in a row) that holds most of the claim; the question breaks ties."""
-    best, best_score = Quote(number, 0, len(text), 0.0), -1.0
-    for start, end in windows:
-        held = words(text[start:end])
-        share = support(claim, held) if claim else support(asked, held)
-        score = share + 0.3 * support(asked, held) - 0.0002 * (end - start)
+    best, best_score = Quote(number, 0, 0, 0.0, 0.0), -1.0
+    for (start, end), held in windows:
+        quote = Quote(number, start, end, _held(claim.words, held), _held(claim.news, held))
+        asking = support(asked, held)
+        score = (_worth(quote) if claim.words else asking) + ASKED * asking - 0.0002 * (end - start)
         if score > best_score:
-            best, best_score = Quote(number, start, end, round(share, 3)), score
-    return best
+            best, best_score = quote, score
+    return replace(best, support=round(best.support, 3), news=round(best.news, 3))
 
 
-def _windows(text: str) -> Iterator[tuple[int, int]]:
-    found = list(_units(text))
-    yield from found
-    for (start, _), (_, end) in pairwise(found):
-        yield start, end
+def _held(claim: Mapping[str, float], quote: Mapping[str, float]) -> float:
+    """Like `support`, and forms of one word count: `elected` is held by `election`."""
+    total = sum(claim.values())
+    missing = [word for word in claim if word not in quote]
+    if not total or not missing:
+        return 1.0 if total else 0.0
+    beginnings = {word[:ALIKE] for word in quote if len(word) >= ALIKE and not word[0].isdigit()}
+    lost = sum(claim[word] for word in missing if word[0].isdigit() or word[:ALIKE] not in beginnings)
+    return (total - lost) / total
 
 
-def _units(text: str) -> Iterator[tuple[int, int]]:
-    """What can be quoted of a passage: its sentences, and the rows of its tables as they are."""
-    position = 0
-    for row in TABLE_ROW.finditer(text):
-        yield from ((position + start, position + end) for start, end in _unwrapped(text[position : row.start()]))
-        yield row.span()
-        position = row.end()
-    yield from ((position + start, position + end) for start, end in _unwrapped(text[position:]))
+def _searched(passage: Passage) -> Windows:
+    return [((start, end), words(passage.text[start:end])) for start, end in _windows(passage)]
 
 
-def _unwrapped(text: str) -> Iterator[tuple[int, int]]:
-    """The sentences of a text, put together again where only the width of its page broke the line."""
-    start: int | None = None
-    for begin, end in sentences(text):
-        start = begin if start is None else start
-        line = text[text.rfind("\n", 0, end) + 1 : end]
-        wrapped = len(line) >= FULL_LINE and not TERMINAL.search(line) and CONTINUES.match(text, end)
-        if not wrapped:
-            yield start, end
-            start = None
-    if start is not None:
-        yield start, len(text.rstrip())
+def _windows(passage: Passage) -> Iterator[tuple[int, int]]:
+    """What can be quoted of what was shown of a passage: its sentences, and two in a row."""
+    for start, end in parts(passage):
+        found = [(start + first, start + last) for first, last in units(passage.text[start:end])]
+        yield from found
+        for (first, _), (_, last) in pairwise(found):
+            yield first, last
 
 
 def _mark(sentence: str, numbers: Sequence[int]) -> str:
@@ -199,10 +206,3 @@ def _citation(quote: Quote, passage: Passage) -> Citation:
         page=passage.page, heading=passage.heading, quote=passage.text[quote.start : quote.end],
         start=passage.start + quote.start, end=passage.start + quote.end, support=quote.support,
     )  # fmt: skip
-
-
-def _stem(word: str) -> str:
-    for ending in ("ies", "ing", "ed", "es", "s", "'s"):
-        if word.endswith(ending) and len(word) - len(ending) >= 4:
-            return word[: -len(ending)]
-    return word

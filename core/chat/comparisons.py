@@ -85,7 +85,7 @@ class Comparisons:
         self, db: Database, prompts: Prompts, recipe: Callable[[], Recipe], chain: Callable[[str], AnswerChain]
     ) -> None:
         """`chain` makes the answer chain of a model by its id, and loads the model if need be."""
-        self._db, self._prompts, self._recipe, self._chain = db, prompts, recipe, chain
+        self._db, self._prompts, self._recipe, self.chain = db, prompts, recipe, chain
         self._running: Comparison | None = None
         self._lock = threading.Lock()
 
@@ -166,7 +166,7 @@ class Comparisons:
             options=self._recipe().options,
             cancel=comparison.cancel,
         )
-        for event in self._chain(side.model).stream(request):
+        for event in self.chain(side.model).stream(request):
             turn.append(event)
             if isinstance(event, Retrieved):
                 passages = event.passages

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 
+from core.chat.words import words
 from core.types import ChatMessage
 
 REFERRING = re.compile(
@@ -16,6 +18,15 @@ REFERRING = re.compile(
 SHORTEST_ALONE = 5  # words
 MOST_EXCHANGES = 3
 LONGEST_ANSWER = 400  # characters of an earlier answer that the rewriting needs to see
+INVENTED = 0.34  # share of the words added by a rewriting that may come from nowhere; one always may
+SCHEMA = json.dumps(
+    {
+        "type": "object",
+        "properties": {"question": {"type": "string"}},
+        "required": ["question"],
+        "additionalProperties": False,
+    }
+)
 
 
 def stands_alone(question: str) -> bool:
@@ -23,18 +34,44 @@ def stands_alone(question: str) -> bool:
     return question.isascii() and len(question.split()) >= SHORTEST_ALONE and not REFERRING.search(question)
 
 
-def transcript(history: Sequence[ChatMessage]) -> str:
-    """The last exchanges as text for the rewriting prompt; long answers are shortened and say so by an ellipsis."""
+def transcript(history: Sequence[ChatMessage], *, exchanges: int = MOST_EXCHANGES) -> str:
+    """The last exchanges as text for a prompt; long answers are shortened and say so by an ellipsis."""
     lines = []
-    for message in history[-2 * MOST_EXCHANGES :]:
+    for message in history[-2 * exchanges :]:
         name = "Person" if message.role == "user" else "Assistant"
         text = " ".join(message.content.split())
         lines.append(f"{name}: {text[:LONGEST_ANSWER]}{'…' if len(text) > LONGEST_ANSWER else ''}")
     return "\n".join(lines)
 
 
-def accept(rewritten: str, question: str) -> str:
-    """The rewritten question, or the original when what came back cannot be one."""
-    lines = [line.strip(" \"'“”") for line in rewritten.strip().splitlines() if line.strip()]
-    first = re.sub(r"^(?:rewritten )?question:\s*", "", lines[0], flags=re.IGNORECASE) if lines else ""
-    return first if first and len(first) <= 3 * len(question) + 200 else question
+def accept(rewritten: str, question: str, history: Sequence[ChatMessage] = ()) -> str:
+    """The rewritten question, or the original when what came back cannot be one.
+
+    It comes as JSON with one field, from engines that obey no schema also as plain text. What it adds has to have been
+    said before: a model that answers, or thinks of something else, is not followed.
+    """
+    first = _question_of(rewritten)
+    if not first or len(first) > 3 * len(question) + 200:
+        return question
+    added = set(words(first)) - set(words(question))
+    said = set(words(" ".join(message.content for message in history))) if history else added
+    invented = [word for word in added if word not in said]
+    return question if len(invented) > max(1, INVENTED * len(added)) else first
+
+
+def beside(question: str, history: Sequence[ChatMessage]) -> str:
+    """A query that cannot be misled: the question with the last one before it, which has the words it leans on."""
+    asked = [message.content for message in history if message.role == "user"]
+    return f"{question} {asked[-1]}" if asked else question
+
+
+def _question_of(text: str) -> str:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        cut_off = re.match(r'\s*\{\s*"question"\s*:\s*"((?:[^"\\]|\\.)*)', text)
+        found = {"question": cut_off[1]} if cut_off else text
+    if isinstance(found, dict):
+        found = found.get("question")
+    lines = [line.strip(" \"'“”") for line in str(found or "").strip().splitlines() if line.strip()]
+    return re.sub(r"^(?:rewritten )?question:\s*", "", lines[0], flags=re.IGNORECASE) if lines else ""

@@ -9,6 +9,8 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, exists, func, select, update
 from sqlalchemy.orm import Session
 
+from core.chat import stages
+from core.chat.verdicts import from_row
 from core.errors import BadQuestion, NotFound
 from core.storage.db import Database
 from core.storage.tables import (
@@ -22,7 +24,7 @@ from core.storage.tables import (
     PassageRow,
     TraceRow,
 )
-from core.types import Citation, MessageState, Passage, Scope
+from core.types import Citation, Cited, MessageState, Passage, Scope
 
 LONGEST_TITLE = 120
 
@@ -50,7 +52,10 @@ class Rating:
 
 @dataclass(frozen=True, slots=True)
 class MessageView:
-    """A message with all that is shown beside it. `siblings` are the ids of its alternatives, itself included."""
+    """A message with all that is shown beside it. `siblings` are the ids of its alternatives, itself included.
+
+    `cited` is what checking the answer found out; None for questions, and for answers that were not finished.
+    """
 
     id: int
     parent_id: int | None
@@ -65,6 +70,7 @@ class MessageView:
     passages: tuple[Passage, ...]
     rating: Rating | None
     seconds: float | None
+    cited: Cited | None = None
 
 
 class Conversations:
@@ -196,8 +202,8 @@ def _views(
     passages = load_passages(session, ids)
     said = select(FeedbackRow).where(FeedbackRow.message_id.in_(ids), FeedbackRow.user_id == owner_id)
     ratings = {row.message_id: Rating(row.thumb, tuple(row.reasons), row.comment) for row in session.scalars(said)}
-    used = select(TraceRow.message_id, TraceRow.usage).where(TraceRow.message_id.in_(ids))
-    usages = {row[0]: row[1] for row in session.execute(used)}
+    used = select(TraceRow.message_id, TraceRow.usage, TraceRow.verdict).where(TraceRow.message_id.in_(ids))
+    traces = {id: (usage, verdict) for id, usage, verdict in session.execute(used)}
     siblings: dict[tuple[int | None, str], list[int]] = {}
     for row in sorted(rows.values(), key=lambda row: row.id):
         siblings.setdefault((row.parent_id, row.role), []).append(row.id)
@@ -215,7 +221,10 @@ def _views(
             citations=tuple(citations.get(row.id, ())),
             passages=tuple(passages.get(row.id, ())),
             rating=ratings.get(row.id),
-            seconds=usages.get(row.id, {}).get("seconds"),
+            seconds=traces[row.id][0].get("seconds") if row.id in traces else None,
+            cited=from_row(traces[row.id][1], row.content, tuple(citations.get(row.id, ())))
+            if row.id in traces
+            else None,
         )
         for row in branch
     ]
@@ -251,7 +260,8 @@ def load_passages(session: Session, message_ids: Sequence[int]) -> dict[int, lis
     for row, words in session.execute(query):
         found.setdefault(row.message_id, []).append(
             Passage(0, row.document_id or "", row.document_title, words or "", row.start, row.end, row.page,
-                    row.heading, row.rank, row.score, row.dense_score, row.keyword_score)
+                    row.heading, row.rank, row.score, row.dense_score, row.keyword_score,
+                    kept=tuple((start, end) for start, end in row.kept), **stages.from_row(row.stages))
         )  # fmt: skip
     return found
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, update
 from sqlalchemy.orm import Session
 
-from core.chat.citations import MARKER
+from core.chat import stages
+from core.chat.branches import digest, history_of, remembered, with_context
 from core.chat.conversations import load_passages, owned, path
 from core.chat.pipelines import Pipelines
-from core.chat.request import AnswerRequest
+from core.chat.request import AnswerRequest, Habits
+from core.chat.verdicts import to_row
 from core.errors import NotFound
 from core.prompts import Prompts
 from core.retrieval.fusion import FUSION
 from core.storage.db import Database
 from core.storage.tables import (
-    ChunkRow,
     CitationRow,
     ConversationRow,
     DocumentRow,
@@ -31,7 +32,7 @@ from core.traces import Trace
 from core.types import ChatMessage, Cited, GenerationOptions, MessageState, Passage, Scope
 
 FIRST_TITLE = 60  # characters of the first question that name a conversation until the model has named it
-ANSWERED = (MessageState.complete.value, MessageState.stopped.value)
+OTHER_PROMPTS = ("talk", "remember", "section", "digest", "general")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,8 @@ class TurnResult:
 class Recipe:
     """The settings of today's answers, apart from the prompt: they make up the pipeline.
 
-    `endpoint` is the address of the service that answers; its models have no hash that we could know.
+    `endpoint` is the address of the service that answers; its models have no hash that we could know. `calibration`
+    names what the confidence was fitted on.
     """
 
     model: str
@@ -57,6 +59,8 @@ class Recipe:
     passages: int
     options: GenerationOptions
     endpoint: str = ""
+    habits: Habits = field(default_factory=Habits)
+    calibration: str = ""
 
 
 class TurnRecords:
@@ -101,7 +105,13 @@ class TurnRecords:
             model=recipe.model,
             model_sha256=recipe.model_sha256,
             embedder=recipe.embedder,
-            retrieval={"passages": recipe.passages, "fusion": FUSION, "condense_version": condense.version},
+            retrieval={
+                "passages": recipe.passages,
+                "fusion": FUSION,
+                "condense_version": condense.version,
+                "calibration": recipe.calibration,
+                **asdict(recipe.habits),
+            },
             sampling=asdict(recipe.options),
             endpoint=recipe.endpoint,
         )
@@ -113,30 +123,39 @@ class TurnRecords:
             branch = path(rows, row.parent_id)
             documents = (conversation.document_id,) if conversation.document_id else ()
             scope = Scope(owner_id, conversation.collection_id, documents)
+            history = history_of(branch[:-1])
+            summary, summarised = remembered(session, branch[:-1], len(history))
         return AnswerRequest(
             question=branch[-1].content,
             scope=scope,
             answer_prompt=answer.text,
             condense_prompt=condense.text,
-            history=tuple(_history(branch[:-1])),
+            history=tuple(history[summarised:]),
             options=recipe.options,
             cancel=cancel,
             trace=trace,
+            habits=recipe.habits,
+            prompts=self._other_prompts(),
+            summary=summary,
+            summarised=summarised,
         )
 
     def draft(
         self, question: str, scope: Scope, *, history: tuple[ChatMessage, ...], cancel: threading.Event, trace: Trace
     ) -> AnswerRequest:
         """The request of a question that is not stored."""
+        recipe = self.recipe()
         return AnswerRequest(
             question=question,
             scope=scope,
             answer_prompt=self.prompts.published("answer").text,
             condense_prompt=self.prompts.published("condense").text,
             history=history,
-            options=self.recipe().options,
+            options=recipe.options,
             cancel=cancel,
             trace=trace,
+            habits=recipe.habits,
+            prompts=self._other_prompts(),
         )
 
     def replay(
@@ -150,7 +169,7 @@ class TurnRecords:
             owned(session, row.conversation_id, owner_id)
             question = row.query or session.get_one(MessageRow, row.parent_id).content
             stored = load_passages(session, [message_id]).get(message_id, [])
-            passages = [_with_context(session, passage) for passage in stored if passage.text]
+            passages = [with_context(session, passage) for passage in stored if passage.text]
         return AnswerRequest(
             question=question,
             scope=Scope(owner_id),
@@ -161,6 +180,9 @@ class TurnRecords:
             cancel=cancel,
             trace=trace,
         )
+
+    def _other_prompts(self) -> dict[str, str]:
+        return {name: self.prompts.published(name).text for name in OTHER_PROMPTS}
 
     def save_passages(self, message_id: int, passages: Sequence[Passage], query: str) -> None:
         with self.db.write() as session:
@@ -175,6 +197,9 @@ class TurnRecords:
                     "score": passage.score,
                     "dense_score": passage.dense_score,
                     "keyword_score": passage.keyword_score,
+                    "kept": [list(part) for part in passage.kept],
+                    "digest": digest(passage.text),
+                    "stages": stages.to_row(passage),
                 }
                 for rank, passage in enumerate(passages, 1)
             ]
@@ -217,6 +242,7 @@ class TurnRecords:
                     spans=[asdict(span) for span in trace.spans],
                     usage={**asdict(trace.usage), "seconds": round(seconds, 3)},
                     ledger=trace.ledger,
+                    verdict=to_row(result.cited),
                 )
             )
 
@@ -238,25 +264,9 @@ def _message(session: Session, conversation_id: str, message_id: int, *, role: s
     return row
 
 
-def _history(branch: Sequence[MessageRow]) -> list[ChatMessage]:
-    """Whole exchanges before the question; answers without their markers, which meant other passages."""
-    found: list[ChatMessage] = []
-    for question, answer in zip(branch[::2], branch[1::2], strict=False):
-        if answer.state in ANSWERED and answer.content:
-            found.append(ChatMessage("user", question.content))
-            found.append(ChatMessage("assistant", MARKER.sub("", answer.content)))
-    return found
-
-
 def _existing(session: Session, document_ids: Sequence[str]) -> set[str]:
     """Those that were not deleted while the answer was being written."""
     return {id for id in set(document_ids) if id and session.get(DocumentRow, id) is not None}
-
-
-def _with_context(session: Session, passage: Passage) -> Passage:
-    """A stored passage with what its first chunk carries, so that a prompt shows it as it was shown then."""
-    begins = (ChunkRow.document_id == passage.document_id, ChunkRow.start == passage.start)
-    return replace(passage, context=session.scalar(select(ChunkRow.context).where(*begins)) or "")
 
 
 def _place(found: object) -> dict[str, object]:

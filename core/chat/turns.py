@@ -26,9 +26,11 @@ from core.types import (
     Failed,
     MessageState,
     Reading,
+    Remembering,
     Retrieved,
     Scope,
     Searching,
+    Summarising,
     Token,
     Waiting,
 )
@@ -97,6 +99,12 @@ class LiveTurn:
                 case Waiting(position, seconds):
                     about = f", about {seconds:.0f} s" if seconds else ""
                     return f"Waiting for the model: place {position} in the queue{about}"
+                case Summarising(done, total, title) if done < total:
+                    return f"Reading {title}: part {done + 1} of {total}"
+                case Summarising():
+                    return "Putting the summary together"
+                case Remembering(messages):
+                    return f"Making notes of the first {messages} messages"
                 case Reading(done, total) if done < total:
                     return f"Reading: {done:,} of {total:,} tokens"
                 case Reading():

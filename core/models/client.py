@@ -68,6 +68,7 @@ class ModelClient:
             "return_progress": True,
             "priority": options.priority,
             "cache_prompt": options.cache_prompt,
+            **_extras(options),
         }
         with _asked(cancel):
             stream = self._api().chat.completions.create(  # type: ignore[call-overload]
@@ -256,7 +257,19 @@ def _generation_chunk(chunk: ChatCompletionChunk) -> GenerationChunk:
         prompt_tokens=progress.get("total"),
         finish_reason=choice.finish_reason if choice else None,
         usage=_usage(chunk, extra.get("timings") or {}),
+        logprob=choice.logprobs.content[0].logprob if choice and choice.logprobs and choice.logprobs.content else None,
     )
+
+
+def _extras(options: GenerationOptions) -> dict[str, Any]:
+    """What is only sent when somebody wants it."""
+    extras: dict[str, Any] = {}
+    if options.json_schema:
+        schema = {"name": "answer", "schema": json.loads(options.json_schema)}
+        extras["response_format"] = {"type": "json_schema", "json_schema": schema}
+    if options.top_logprobs is not None:
+        extras |= {"logprobs": True, "top_logprobs": options.top_logprobs}
+    return extras
 
 
 def _usage(chunk: ChatCompletionChunk, timings: dict[str, float]) -> Usage | None:

@@ -56,7 +56,7 @@ class GenerationChunk:
 
     `queue_position` counts from 1 and is 0 once the engine works on it, which takes about `queue_seconds`;
     `restarted` says why the model had to be started again; `read_tokens` of `prompt_tokens` are processed; `usage`
-    and `finish_reason` come with the last chunk.
+    and `finish_reason` come with the last chunk. `logprob` is that of the token, where it was asked for and is known.
     """
 
     text: str = ""
@@ -67,3 +67,4 @@ class GenerationChunk:
     prompt_tokens: int | None = None
     finish_reason: str | None = None
     usage: Usage | None = None
+    logprob: float | None = None

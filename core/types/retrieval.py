@@ -19,7 +19,8 @@ class Passage:
     """A chunk found for a question; `rank` starts at 1, scores are None where that search did not find it.
 
     `context` is what the text cannot be understood without, such as the header of its table. `section` is the text
-    around the chunk, from the offset `section_start` on; both are empty where only the place was kept.
+    around the chunk, from the offset `section_start` on; both are empty where only the place was kept. `kept` are the
+    parts that a model was shown, as offsets into the document's text; empty: all of it.
     """
 
     chunk_id: int
@@ -37,6 +38,7 @@ class Passage:
     context: str = ""
     section: str = ""
     section_start: int = 0
+    kept: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,27 @@ def _pdf_page(path: Path, name: str, number: int) -> tuple[int, int, bytes]:
         raise BadUpload(f"Page {number} of {name} cannot be drawn. Print the file to a new PDF.") from error
 
 
+def frame_of(path: Path, name: str, number: int, width: int, most_pixels: int) -> Image:
+    """A frame of a picture for people: in colour, upright, no wider than asked. Raises BadUpload."""
+    from PIL import Image
+
+    seen = _upright(path, name, number).convert("RGB")
+    scale = min(1.0, width / seen.width, (most_pixels / (seen.width * seen.height)) ** 0.5)
+    size = (max(1, int(seen.width * scale)), max(1, int(seen.height * scale)))
+    return seen.resize(size, Image.Resampling.LANCZOS) if scale < 1 else seen
+
+
 def _frame(path: Path, name: str, number: int) -> tuple[int, int, bytes]:
+    from PIL import Image
+
+    grey = _upright(path, name, number).convert("L")
+    if grey.width < SMALL_WIDTH and grey.width * grey.height * LARGER**2 <= MOST_PIXELS:
+        grey = grey.resize((grey.width * LARGER, grey.height * LARGER), Image.Resampling.LANCZOS)
+    return grey.width, grey.height, grey.tobytes()
+
+
+def _upright(path: Path, name: str, number: int) -> Image:
+    """A frame of a picture as it is meant to be seen, on paper where it is transparent. Raises BadUpload."""
     from PIL import Image, ImageOps
 
     with _opened(path, name) as image:
@@ -81,15 +101,13 @@ def _frame(path: Path, name: str, number: int) -> tuple[int, int, bytes]:
             image.seek(number - 1)
             _check_size(image, name)
             upright = ImageOps.exif_transpose(image)
-            if upright.mode in ("RGBA", "LA", "PA", "P"):  # what is transparent is paper
+            if upright.mode in ("RGBA", "LA", "PA", "P"):
                 seen = upright.convert("RGBA")
                 upright = Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen)
-            grey = upright.convert("L")
+            upright.load()
+            return upright
         except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
             raise BadUpload(f"{name} is damaged: its picture cannot be decoded. Save it anew.") from error
-    if grey.width < SMALL_WIDTH and grey.width * grey.height * LARGER**2 <= MOST_PIXELS:
-        grey = grey.resize((grey.width * LARGER, grey.height * LARGER), Image.Resampling.LANCZOS)
-    return grey.width, grey.height, grey.tobytes()
 
 
 def _opened(path: Path, name: str) -> Image:

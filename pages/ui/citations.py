@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from itertools import groupby
 from urllib.parse import urlencode
@@ -11,16 +10,12 @@ import streamlit as st
 
 from core.chat.citations import abstains
 from core.chat.conversations import MessageView
-from core.documents import DocumentText
-from core.types import Citation, MessageState, Page, Passage, User
-from pages.ui import state
+from core.types import Citation, MessageState, Passage, User, Way
+from pages.ui import source_view, state
 from pages.ui.figures import count
-from pages.ui.frame import attempt, errors
-from pages.ui.markdown import lines, marked, plain
-
-BEFORE, AFTER = 300, 1500  # characters that are shown around a quotation: it must be seen without scrolling
-BLANKS = re.compile(r"\s+")
-GONE = "This document was deleted."
+from pages.ui.frame import attempt
+from pages.ui.markdown import plain
+from pages.ui.surroundings import GONE, as_shown, is_cut, whole
 
 
 def links(message: MessageView, conversation_id: str) -> dict[int, str]:
@@ -35,7 +30,8 @@ def links(message: MessageView, conversation_id: str) -> dict[int, str]:
 def sources(message: MessageView) -> None:
     """A button for each source that the answer cites."""
     if not message.citations:
-        if message.state == MessageState.complete and not abstains(message.content):
+        way = message.cited.way if message.cited else Way.documents
+        if message.state == MessageState.complete and way is Way.documents and not abstains(message.content):
             st.caption(":material/help: No passage supports this answer.")
         return
     with st.container(horizontal=True, gap="xsmall", key=f"sources-{message.id}"):
@@ -71,53 +67,14 @@ def draw_open(thread: Sequence[MessageView], user: User) -> None:
         _close()
         return
     title = plain(found[0].document_title)
-    dialog = st.dialog(f"Source {chosen[1]}: {title}", width="medium", on_dismiss=_close)(_source)
-    dialog(found, user)
+    dialog = st.dialog(f"Source {chosen[1]}: {title}", width="large", on_dismiss=_close)(source_view.draw)
+    dialog(message, chosen[1], _asked(message, thread), user)
 
 
-def _source(found: list[Citation], user: User) -> None:
-    with errors():
-        first = found[0]
-        if not first.document_id:
-            st.info(GONE, icon=":material/delete:")
-            return
-        services = state.services()
-        text = services.documents.text(first.document_id, owner_id=user.id)
-        page = next((page for page in text.pages if page.start <= first.start < page.end), None)
-        st.caption(" · ".join(_facts(found, text, page)))
-        with st.container(border=True, key="source-text"):
-            st.markdown(surroundings(found, text, page))
-        st.download_button(
-            "Download the original",
-            data=lambda: services.documents.content(first.document_id, owner_id=user.id)[1],
-            file_name=services.documents.get(first.document_id, owner_id=user.id).name,
-            mime="application/octet-stream",
-            icon=":material/download:",
-            on_click="ignore",
-        )
-
-
-def _facts(found: list[Citation], text: DocumentText, page: Page | None) -> list[str]:
-    first = found[0]
-    facts = [f"Page {page.label or page.number} of {len(text.pages)}"] if page and len(text.pages) > 1 else []
-    if first.heading:
-        facts.append(plain(first.heading))
-    support = max(citation.support for citation in found)
-    return [*facts, f"The marked words hold {support:.0%} of what the answer says"]
-
-
-def surroundings(found: Sequence[Citation], text: DocumentText, page: Page | None) -> str:
-    """The words around the quotations, no further than their page, with the quotations marked."""
-    first, last = (page.start, page.end) if page else (0, len(text.text))
-    quoted = min(citation.start for citation in found)
-    low = max(first, quoted - BEFORE)
-    if low > first and (blank := BLANKS.search(text.text, low, quoted)):
-        low = blank.end()  # no half words
-    high = min(last, max(citation.end for citation in found) + AFTER)
-    before, after = "… " if low > first else "", " …" if high < last else ""
-    shift = len(before) - low
-    spans = [(citation.start + shift, citation.end + shift) for citation in found]
-    return marked(before + text.text[low:high] + after, spans)
+def _asked(message: MessageView, thread: Sequence[MessageView]) -> str:
+    """What was searched for: the question, or what it was rewritten into."""
+    question = next((entry.content for entry in thread if entry.id == message.parent_id), "")
+    return message.query or question
 
 
 def passages(message: MessageView) -> None:
@@ -128,9 +85,21 @@ def passages(message: MessageView) -> None:
         with st.container(border=True, gap="xsmall"):
             st.markdown(f"**{passage.rank} · {plain(label(passage))}**")
             st.caption(" · ".join([used, *_scores(passage)]))
-            st.markdown(lines(passage.text) if passage.text else GONE)
+            _words(passage, message)
     if not message.passages:
         st.caption("No passage was found for this question.")
+
+
+def _words(passage: Passage, message: MessageView) -> None:
+    """The passage as the model was shown it; what was cut is there at a click."""
+    if not passage.text:
+        st.markdown(GONE)
+    elif is_cut(passage) and st.toggle(
+        "Show the whole passage", key=f"whole-{message.id}-{passage.rank}", help="What the model was shown is marked"
+    ):
+        st.markdown(whole(passage))
+    else:
+        st.markdown(as_shown(passage))
 
 
 def _scores(passage: Passage) -> list[str]:

@@ -11,7 +11,7 @@ from core.errors import NotFound
 from core.jobs import Job
 from core.retrieval.store import FOUND
 from core.types import DocumentStatus, User
-from pages.ui import document_progress, document_receipt, jobs, state
+from pages.ui import document_instructions, document_progress, document_receipt, jobs, state
 from pages.ui.frame import attempt, errors
 from pages.ui.markdown import lines, plain
 
@@ -48,6 +48,7 @@ def _details(document_id: str, collections: Sequence[Collection], user: User) ->
             _progress(job, user)
         _actions(document, user)
         document_receipt.draw(document)
+        document_instructions.draw(document, user)
         _homes(document, collections, user)
         if document.receipt:
             _text(document, user)

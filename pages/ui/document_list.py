@@ -161,6 +161,8 @@ def _facts(document: DocumentInfo, job: Job | None, names: dict[str, str]) -> li
     facts += [plain(names[id]) for id in document.collection_ids if id in names]
     if isinstance(warnings := receipt.get("warnings"), list) and warnings:
         facts.append(f":orange[{count(len(warnings), 'warning')}]")
+    if number := document_receipt.instructions(receipt):
+        facts.append(f":orange[{count(number, 'stretch', 'stretches')} addressed to a model]")
     if missed := document_receipt.missed(receipt):
         facts.append(f":orange[{count(missed, 'sentence')} of the self-test not found]")
     return facts

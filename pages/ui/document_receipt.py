@@ -27,6 +27,11 @@ def draw(document: DocumentInfo) -> None:
         st.warning(plain(str(warning)), icon=":material/warning:")
 
 
+def instructions(receipt: Mapping[str, Any]) -> int:
+    """How many stretches of the text look like instructions to a model."""
+    return len(_list(receipt.get("instructions")))
+
+
 def missed(receipt: Mapping[str, Any]) -> int:
     """How many sentences of the complete self-test were not found again."""
     result = receipt.get("self_test")

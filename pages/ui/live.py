@@ -9,7 +9,7 @@ from core.chat.turns import LiveTurn
 from core.types import Failed, Reading, Token
 from pages.ui import state
 from pages.ui.markdown import answer, plain
-from pages.ui.message import ASSISTANT, searched_for
+from pages.ui.speakers import ASSISTANT, searched_for
 
 PICTURE_SECONDS = 0.1
 CURSOR = " ▌"

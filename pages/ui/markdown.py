@@ -17,6 +17,7 @@ Links = Mapping[int, str]
 NO_LINKS: Links = {}
 
 JOINER = "\u2060"  # takes no room and no part in any pattern: it separates what must not be read as one name
+NOTE = "\uf8ff"  # of private use: means nothing in any text
 BLANK = "\u00a0"  # an empty line
 SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#|~$:&@^=!])")
 NAME = re.compile(r":(?=material/|(?!\d\d?:)[\w+-]+:)")  # these names are looked for after unescaping
@@ -79,6 +80,31 @@ def marked(text: str, spans: Sequence[tuple[int, int]], *, style: str = "orange-
 def answer(text: str, links: Links = NO_LINKS) -> str:
     """The text of a model. `links` are the addresses that the markers [n] open; other markers stay text."""
     return "\n".join(_Blocks(links).render(visible(text).replace("\r\n", "\n").split("\n")))
+
+
+def annotated(text: str, links: Links, notes: Sequence[tuple[int, str]]) -> str:
+    """The text of a model with Markdown of ours behind some of its signs; `notes` are offsets and what stands there.
+
+    The places are kept by a sign that no text may hold: what a model writes cannot look like a note.
+    """
+    clean, pieces, position = text.replace(NOTE, "?"), [], 0
+    ordered = sorted(note for note in notes if 0 < note[0] <= len(text))
+    for place, _ in ordered:
+        pieces += [clean[position:place], NOTE]
+        position = place
+    parts = answer("".join([*pieces, clean[position:]]), links).split(NOTE)
+    if len(parts) != len(ordered) + 1:  # a note fell into what is not shown, the address of a picture for one
+        return answer(clean, links)
+    shown, fenced = [parts[0]], _open_fences(parts[0])
+    for (_, note), part in zip(ordered, parts[1:], strict=True):
+        shown += ["" if fenced % 2 else f" {note}", part]
+        fenced += _open_fences(part)
+    return "".join(shown)
+
+
+def _open_fences(text: str) -> int:
+    """Lines that begin or end a block of code, where a note would be shown as it is written."""
+    return sum(line.lstrip().startswith("```") for line in text.split("\n"))
 
 
 class _Blocks:

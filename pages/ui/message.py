@@ -6,25 +6,15 @@ from typing import Literal
 
 import streamlit as st
 
-from core.chat.answers import Steps
 from core.chat.conversations import MessageView
-from core.errors import NotFound
 from core.types import MessageState, User
-from pages.ui import citations, rating, state
-from pages.ui.figures import count, duration
+from pages.ui import answer_details, citations, claims, rating, state
 from pages.ui.frame import attempt
-from pages.ui.markdown import answer, plain
+from pages.ui.markdown import plain
+from pages.ui.speakers import ASSISTANT, PERSON, searched_for
 
 Color = Literal["gray", "orange", "red"]
 
-PERSON, ASSISTANT = ":material/person:", ":material/book_2:"
-STEPS = {
-    "condense": "Rewriting the question",
-    "retrieve": "Searching",
-    "fit": "Fitting the passages in",
-    "generate": "Reading and writing",
-    "cite": "Checking the citations",
-}
 ENDED: dict[MessageState, tuple[str, str, Color]] = {
     MessageState.stopped: ("Stopped", ":material/stop_circle:", "gray"),
     MessageState.interrupted: ("Interrupted", ":material/power_off:", "orange"),
@@ -33,8 +23,11 @@ ENDED: dict[MessageState, tuple[str, str, Color]] = {
 }
 
 
-def draw(message: MessageView, user: User, *, busy: bool) -> None:
-    """Draw a message that is not being written; while the conversation is busy nothing in it can be changed."""
+def draw(message: MessageView, user: User, *, busy: bool, asked: str = "") -> None:
+    """Draw a message that is not being written; while the conversation is busy nothing in it can be changed.
+
+    `asked` is the question of an answer.
+    """
     if message.role == "user":
         with st.chat_message("user", avatar=PERSON):
             if state.chat().editing == message.id and not busy:
@@ -44,25 +37,20 @@ def draw(message: MessageView, user: User, *, busy: bool) -> None:
         return
     with st.chat_message("assistant", avatar=ASSISTANT):
         searched_for(message.query)
+        claims.above(message)
         if message.content:
-            st.markdown(answer(message.content, citations.links(message, state.conversation() or "")), anchors=False)
+            st.markdown(claims.text(message, citations.links(message, state.conversation() or "")), anchors=False)
         if message.state in ENDED:
             _ended(message)
         citations.sources(message)
         _answer_actions(message, user, busy=busy)
         rating.explain(message, user)
-        _details(message, user)
+        answer_details.draw(message, asked, user)
 
 
 def show_earlier() -> None:
     """Show thirty messages more."""
     state.chat().shown += 30
-
-
-def searched_for(query: str) -> None:
-    """The query that a follow-up was rewritten into."""
-    if query:
-        st.caption(f"Searched for: {plain(query)}")
 
 
 def _ended(message: MessageView) -> None:
@@ -135,38 +123,6 @@ def _editor(message: MessageView, user: User) -> None:
                 "Ask", key=f"ask-{message.id}", type="primary", on_click=_ask_instead, args=(message.id, key, user)
             )
             st.form_submit_button("Cancel", key=f"keep-{message.id}", on_click=_edit, args=(None,))
-
-
-def _details(message: MessageView, user: User) -> None:
-    """What the answer was made from; drawn only while it is open."""
-    if not (message.passages or message.seconds):
-        return
-    number = count(len(message.passages), "passage")
-    opened = st.expander(
-        f"{number} used" + (f" · {duration(message.seconds)}" if message.seconds else ""),
-        expanded=state.chat().expanded == message.id,
-        key=f"details-{message.id}",
-        type="compact",
-        on_change="rerun",
-    )
-    if opened.open:
-        with opened:
-            _times(message, user)
-            citations.passages(message)
-            if message.content:
-                st.caption("The answer as text")
-                st.code(message.content, language=None, wrap_lines=True)
-
-
-def _times(message: MessageView, user: User) -> None:
-    try:
-        steps: Steps = state.services().answers.steps(message.id, owner_id=user.id)
-    except NotFound:  # the process ended before the record was written
-        return
-    said = [f"{STEPS.get(name, name)} {duration(seconds)}" for name, seconds in steps.seconds.items()]
-    if steps.prompt_tokens or steps.completion_tokens:  # some services do not count
-        said.append(f"{steps.prompt_tokens:,} tokens read, {steps.completion_tokens:,} written")
-    st.caption(" · ".join(said))
 
 
 @attempt

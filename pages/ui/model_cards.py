@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.health import Health
+from core.models.attacks import attacks_on
 from core.models.catalog import CatalogModel
 from core.models.endpoint import Endpoint
 from core.models.fit import Fit, fit
@@ -62,6 +63,8 @@ def _card(view: ModelView, health: Health, suits: Fit | None, newest: Measuremen
             st.caption(f"Made or imported here · SHA-256 `{model.sha256}`")
         if suits:
             st.caption(model_figures.line(suits, newest))
+        if model.role == "chat":
+            st.caption(model_figures.attacks(attacks_on(model.id)))
         if view.download and view.download.active:
             st.fragment(_download, run_every=TICK_SECONDS)(view.download)
             return

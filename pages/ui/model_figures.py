@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from core.models.attacks import Attacks
 from core.models.fit import Fit
 from core.models.workbench import Measurement
 from pages.ui.figures import moment, size
@@ -25,6 +26,16 @@ def line(fit: Fit, newest: Measurement | None) -> str:
         figures = newest.figures
         parts.append(f"{figures['right']} of {figures['questions']} questions right")
     return " · ".join(parts)
+
+
+def attacks(found: Attacks | None) -> str:
+    """How often instructions that were hidden in documents were followed, with a plain prompt beside it."""
+    if found is None:
+        return "Poisoned documents: not measured with this model."
+    return (
+        f"Poisoned documents: it followed the attacker's instruction in {found.product} of {found.cases} answers; with "
+        f"a plain prompt in {found.plain} (measured {found.measured})."
+    )
 
 
 def history(measurements: Sequence[Measurement]) -> None:

@@ -9,6 +9,7 @@ import streamlit as st
 
 from core import services as composition
 from core.chat.comparisons import Comparison
+from core.chat.replays import Replay
 from core.chat.turns import LiveTurn
 from core.models.remote.offer import OfferedModel
 from core.services import Services
@@ -36,6 +37,8 @@ class ChatState:
     waiting: str | None = None  # a question to ask once the sample documents are read
     deleting: str | None = None  # a conversation, until the deletion is confirmed
     renaming: str | None = None
+    replay: Replay | None = None  # the answer that is being made again, or was last
+    diagnosis: tuple[int, str, str] | None = None  # an answer, its broken link, and a sentence about it
 
 
 @dataclass
@@ -92,6 +95,14 @@ class ModelsState:
 
 
 @dataclass
+class EvaluationState:
+    """The evaluation page. `told` is the last measurement whose end was announced."""
+
+    deleting: str | None = None  # a run, until the deletion is confirmed
+    told: str = ""
+
+
+@dataclass
 class AppState:
     """What every page shares: sentences to show at the next run, and the page to go to then."""
 
@@ -123,6 +134,10 @@ def prompts() -> PromptsState:
 
 def models() -> ModelsState:
     return _remembered("models", ModelsState)
+
+
+def evaluation() -> EvaluationState:
+    return _remembered("evaluation", EvaluationState)
 
 
 def conversation() -> str | None:

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from core.errors import BadUpload, Cancelled, NoText, StorageFull, UnknownType
+from core.readers import Watched
 from core.settings import ROOT
 from core.types import Document
 from ingest import answers, loaders, sandbox
@@ -120,7 +121,7 @@ def test_more_text_than_the_answer_may_hold_is_refused(tmp_path: Path, monkeypat
     ],
 )
 def test_each_end_of_the_child_has_its_sentence(code: int, peak_mb: int, kind: type[Exception], words: str) -> None:
-    watched = sandbox._Watched(peak_mb << 20)
+    watched = Watched(peak_mb << 20)
     with pytest.raises(kind, match=words):
         sandbox._refuse("a.pdf", code, watched, 30.0, 1024, io.BytesIO(b"trace"))
 

@@ -75,7 +75,7 @@ class Sampler:
         logits = context.logits(place).astype(np.float64)
         peak = float(logits.max())
         total = peak + float(np.log(np.exp(logits - peak).sum()))
-        best = np.argsort(-logits)[: self._top]
+        best = _best(logits, self._top)
         return Choice(float(logits[token]) - total, tuple((int(t), float(logits[t]) - total) for t in best))
 
     def _chosen(self, context: Context, place: int, *, obey: bool) -> int:
@@ -91,6 +91,14 @@ class Sampler:
         data = np.array([(token, 1.0, 0.0)], _CANDIDATE)
         native.llama_sampler_apply(self._grammar, ctypes.byref(_candidates(data)))
         return bool(data["logit"][0] != -np.inf)
+
+
+def _best(logits: NDArray[np.float64], most: int) -> NDArray[np.intp]:
+    """The tokens with the highest logits, the highest first. To sort the whole vocabulary would take 15 ms a token."""
+    if not most:
+        return np.empty(0, np.intp)
+    found = np.argpartition(-logits, most - 1)[:most]
+    return found[np.argsort(-logits[found], kind="stable")]
 
 
 def _is_greedy(options: GenerationOptions) -> bool:

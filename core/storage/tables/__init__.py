@@ -24,6 +24,7 @@ from core.storage.tables.documents import (
     VectorRow,
 )
 from core.storage.tables.endpoints import EndpointRow
+from core.storage.tables.evaluation import EvaluationItemRow, EvaluationRunRow, EvaluationScoreRow
 from core.storage.tables.jobs import BatchNoteRow, BatchRow, JobRow
 from core.storage.tables.models import ComparisonRow, MeasurementRow
 from core.storage.tables.prompts import (
@@ -48,6 +49,9 @@ __all__ = [
     "DocumentRow",
     "DocumentTextRow",
     "EndpointRow",
+    "EvaluationItemRow",
+    "EvaluationRunRow",
+    "EvaluationScoreRow",
     "FeedbackRow",
     "IndexStateRow",
     "JobRow",

@@ -65,6 +65,9 @@ class PassageRow(Base):
     dense_score: Mapped[float | None]
     keyword_score: Mapped[float | None]
     in_prompt: Mapped[bool] = mapped_column(default=True)
+    stages: Mapped[dict[str, Any]] = mapped_column(default=dict)  # scores of further stages, see core/chat/branches.py
+    digest: Mapped[str] = mapped_column(String(16), default="")  # of its words: whether they still stand there
+    kept: Mapped[list[Any]] = mapped_column(default=list)  # [start, end] of what was shown of it; empty: all
 
 
 class CitationRow(Base):
@@ -110,3 +113,4 @@ class TraceRow(Base):
     usage: Mapped[dict[str, Any]] = mapped_column(default=dict)
     ledger: Mapped[dict[str, Any]] = mapped_column(default=dict)
     created_at: Mapped[datetime] = mapped_column(default=now)
+    verdict: Mapped[dict[str, Any]] = mapped_column(default=dict)  # what checking found out, see core/chat/verdicts.py

@@ -1,0 +1,47 @@
+"""What a turn is told of the branch before it, read from its rows: for the turn itself, and for its replay."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core.chat.citations import MARKER
+from core.storage.tables import ChunkRow, MessageRow, TraceRow
+from core.types import ChatMessage, MessageState, Passage
+
+ANSWERED = (MessageState.complete.value, MessageState.stopped.value)
+
+
+def history_of(branch: Sequence[MessageRow]) -> list[ChatMessage]:
+    """Whole exchanges before the question; answers without their markers, which meant other passages."""
+    found: list[ChatMessage] = []
+    for question, answer in zip(branch[::2], branch[1::2], strict=False):
+        if answer.state in ANSWERED and answer.content:
+            found.append(ChatMessage("user", question.content))
+            found.append(ChatMessage("assistant", MARKER.sub("", answer.content)))
+    return found
+
+
+def remembered(session: Session, branch: Sequence[MessageRow], most: int) -> tuple[str, int]:
+    """The newest notes of the conversation's beginning, and how many messages they stand for."""
+    for row in reversed(branch):
+        trace = session.get(TraceRow, row.id) if row.role == "assistant" else None
+        ledger = trace.ledger if trace else {}
+        if ledger.get("remembered") and 0 < ledger["summarised"] <= most:
+            return str(ledger["remembered"]), int(ledger["summarised"])
+    return "", 0
+
+
+def with_context(session: Session, passage: Passage) -> Passage:
+    """A stored passage with what its first chunk carries, so that a prompt shows it as it was shown then."""
+    begins = (ChunkRow.document_id == passage.document_id, ChunkRow.start == passage.start)
+    return replace(passage, context=session.scalar(select(ChunkRow.context).where(*begins)) or "")
+
+
+def digest(text: str) -> str:
+    """What tells whether the words of a passage are still those that an answer was made from."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

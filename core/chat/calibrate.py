@@ -1,0 +1,68 @@
+"""`python -m core calibrate`: fit the confidence of answers on a run over questions with and without an answer."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from core.chat.confidence import CALIBRATION, Calibration, Judged, fit, save
+from core.errors import SettingsError
+from core.settings import Settings
+
+MOST_BYTES = 200_000_000
+SHAPE = "It has to hold a list `items` of answers, each with `signals`, `answerable` and `right`."
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("run_file", type=Path, metavar="FILE", help="what `evaluate answers … --out FILE` wrote")
+    parser.add_argument("--name", default="", help="what it is fitted on, as pages show it; default: the file's name")
+    parser.add_argument("--out", type=Path, default=CALIBRATION, help="where the calibration goes; default: in use")
+    parser.add_argument("--json", action="store_true", help="print the calibration as JSON")
+
+
+def run(options: argparse.Namespace, _settings: Settings) -> int:
+    """Fit, write and say how good it is. Raises SettingsError for a file that is no run."""
+    made = fit(list(judged(options.run_file)), name=options.name or options.run_file.stem)
+    save(made, options.out)
+    sys.stdout.write((json.dumps(made.as_dict(), indent=1) if options.json else in_words(made)) + "\n")
+    return 0
+
+
+def judged(path: Path) -> Iterator[Judged]:
+    """The answers of a run. Raises SettingsError."""
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise SettingsError(f"{path.name} is too large to be a run of questions.")
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path.name} cannot be read as JSON. {SHAPE}") from error
+    items = stored.get("items") if isinstance(stored, Mapping) else stored
+    if not isinstance(items, list):
+        raise SettingsError(f"{path.name} is no run of questions. {SHAPE}")
+    for item in items:
+        yield _judged(item, path.name)
+
+
+def in_words(made: Calibration) -> str:
+    """How good it is, for the terminal."""
+    answered = next((point for point in reversed(made.curve) if point.threshold >= made.point), None)
+    share = f", {answered.coverage:.0%} of the questions with {answered.risk:.0%} of them wrong" if answered else ""
+    return (
+        f"Fitted on {made.questions} questions of {made.fitted_on}: AUROC {made.auroc:.3f}. "
+        f"Answers from {made.point:.2f} on{share}."
+    )
+
+
+def _judged(item: Any, name: str) -> Judged:
+    try:
+        question = item.get("question")
+        answerable = question["answerable"] if isinstance(question, Mapping) else item["answerable"]
+        signals = {str(key): float(value) for key, value in item["signals"].items()}
+        return Judged(signals, bool(answerable), bool(item["right"]) and bool(answerable))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise SettingsError(f"{name} is no run of questions. {SHAPE}") from error

@@ -1,0 +1,168 @@
+"""How likely the documents hold the answer: a logistic model over the signals of an answer.
+
+It is fitted on questions with known answers and questions without any, and kept as a small JSON: one ships.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import SettingsError
+from core.settings import ROOT
+
+CALIBRATION = ROOT / "data" / "calibration.json"
+STEPS = 60  # of Newton's method; it is done after about ten
+PULL = 3.0  # of the weights towards nothing: the signals say much of the same
+KEEP = 0.97  # share of the right answers that the chosen point lets through
+POINTS = 40  # of the curve
+FEWEST = 40  # questions of each kind that a fit needs
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One signal: its mean, its spread and its weight."""
+
+    mean: float
+    scale: float
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Answering from `threshold` on: the share of the questions that is answered, and the wrong share of those."""
+
+    threshold: float
+    coverage: float
+    risk: float
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A fitted model. Below `point` an answer is not given as one; `auroc` is of the fit."""
+
+    signals: Mapping[str, Signal]
+    bias: float
+    point: float
+    fitted_on: str
+    questions: int
+    auroc: float
+    curve: tuple[Point, ...] = ()
+
+    def confidence(self, found: Mapping[str, float]) -> float:
+        """The probability that the question is answered by the documents, from 0 to 1."""
+        total = self.bias
+        for name, signal in self.signals.items():
+            total += signal.weight * (found.get(name, signal.mean) - signal.mean) / signal.scale
+        return 1 / (1 + math.exp(-max(-30.0, min(30.0, total))))
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        """Raises KeyError, TypeError, ValueError for what is none."""
+        signals = {
+            str(name): Signal(**{k: float(v) for k, v in one.items()}) for name, one in stored["signals"].items()
+        }
+        if not all(signal.scale > 0 and math.isfinite(signal.weight) for signal in signals.values()):
+            raise ValueError("scales are above 0")
+        curve = tuple(Point(**{k: float(v) for k, v in one.items()}) for one in stored.get("curve", ()))
+        return cls(
+            signals, float(stored["bias"]), float(stored["point"]), str(stored["fitted_on"]), int(stored["questions"]),
+            float(stored["auroc"]), curve,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An answer whose truth is known, for fitting: whether the documents hold an answer, and whether this was right."""
+
+    signals: Mapping[str, float]
+    answerable: bool
+    right: bool
+
+
+def fit(rows: Sequence[Judged], *, name: str) -> Calibration:
+    """Fit a calibration. Raises SettingsError when there are too few questions of one kind."""
+    answerable = np.array([row.answerable for row in rows], dtype=np.float64)
+    if min(answerable.sum(), len(rows) - answerable.sum()) < FEWEST:
+        raise SettingsError(
+            f"{FEWEST} questions that the documents answer and {FEWEST} that they do not are the least to fit on."
+        )
+    names = sorted({name for row in rows for name in row.signals})
+    table = np.array([[row.signals.get(name, 0.0) for name in names] for row in rows], dtype=np.float64)
+    means, scales = table.mean(axis=0), table.std(axis=0)
+    scales[scales < 1e-9] = 1.0
+    weights = _logistic((table - means) / scales, answerable)
+    signals = {
+        name: Signal(*(round(float(value), 5) for value in parts))
+        for name, *parts in zip(names, means, scales, weights[1:], strict=True)
+    }
+    draft = Calibration(signals, round(float(weights[0]), 5), 0.0, name, len(rows), 0.0)
+    sure = np.array([draft.confidence(row.signals) for row in rows])
+    right = np.array([row.right for row in rows], dtype=bool)
+    point = float(np.quantile(sure[right], 1 - KEEP)) if right.any() else 0.0
+    return Calibration(
+        signals, draft.bias, round(point, 4), name, len(rows), round(auroc(sure, answerable), 4), curve(sure, right)
+    )  # fmt: skip
+
+
+def auroc(sure: NDArray[np.float64], positive: NDArray[np.float64]) -> float:
+    """The probability that a positive is surer than a negative; ties count half."""
+    yes, no = sure[positive > 0.5], sure[positive <= 0.5]
+    if not len(yes) or not len(no):
+        return 0.5
+    return float((yes[:, None] > no[None, :]).mean() + (yes[:, None] == no[None, :]).mean() / 2)
+
+
+def curve(sure: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[Point, ...]:
+    """Risk by coverage: of the surest questions, the share that was not answered rightly."""
+    order = np.argsort(-sure, kind="stable")
+    wrong = np.cumsum(~right[order]) / np.arange(1, len(order) + 1)
+    places = np.unique(np.linspace(1, len(order), min(POINTS, len(order))).astype(int)) - 1
+    return tuple(
+        Point(round(float(sure[order[place]]), 4), round((place + 1) / len(order), 4), round(float(wrong[place]), 4))
+        for place in places
+    )
+
+
+def load(path: Path) -> Calibration:
+    """Read a calibration. Raises SettingsError when the file is none."""
+    try:
+        return Calibration.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise SettingsError(
+            f"{path.name} is no calibration of answers. Make one with `python -m core calibrate`."
+        ) from error
+
+
+def save(calibration: Calibration, path: Path) -> None:
+    """Write it beside and put it in place, so that nobody ever reads half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".new")
+    beside.write_text(json.dumps(calibration.as_dict(), indent=1) + "\n", encoding="utf-8")
+    beside.replace(path)
+
+
+def _logistic(table: NDArray[np.float64], truth: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weights of a logistic regression with a ridge, the bias first; `table` is (rows, signals), standardised."""
+    inputs = np.hstack([np.ones((len(table), 1)), table])
+    ridge = np.diag([0.0] + [PULL] * table.shape[1])
+    weights = np.zeros(inputs.shape[1])
+    for _ in range(STEPS):
+        likely = 1 / (1 + np.exp(-np.clip(inputs @ weights, -30, 30)))
+        slope = inputs.T @ (likely - truth) + ridge @ weights
+        bend = inputs.T @ (inputs * (likely * (1 - likely))[:, None]) + ridge + 1e-9 * np.eye(len(weights))
+        step = np.linalg.solve(bend, slope)
+        weights -= step
+        if np.abs(step).max() < 1e-6:
+            break
+    return weights

@@ -1,0 +1,70 @@
+"""The end of an answer: how sure it is, and below the chosen point what was searched and what stands nearest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from core.chat.citations import MARKER, Checked, abstains, nearest
+from core.chat.confidence import CALIBRATION, Calibration, load
+from core.chat.signals import signals
+from core.guard import visible
+from core.types import Citation, Cited, Passage, Way
+
+NOTHING_FOUND = "I could not find this in your documents."
+NEAREST = 3  # passages that are offered
+LONGEST_QUOTE = 240  # characters
+NOT_FROM_DOCUMENTS = "Not from your documents, but from what the model knows:"
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Decides whether an answer is given as one. Without a calibration only the model's own abstention counts."""
+
+    calibration: Calibration | None = None
+
+    @classmethod
+    def shipped(cls) -> Judge:
+        """With the generic calibration; without it answers have no confidence, and nothing else is missing."""
+        return cls(load(CALIBRATION) if CALIBRATION.exists() else None)
+
+    def judge(self, query: str, passages: Sequence[Passage], checked: Checked, logprobs: Sequence[float]) -> Cited:
+        """The answer with its confidence, or in its place the nearest passages."""
+        found = signals(query, passages, checked, logprobs)
+        sure = round(self.calibration.confidence(found), 4) if self.calibration else None
+        unsure = self.calibration is not None and sure is not None and sure < self.calibration.point
+        if unsure or (abstains(checked.text) and not checked.claims):
+            return abstention(query, passages, confidence=sure, draft=checked.text, signals=found)
+        return Cited(
+            checked.text, checked.citations, claims=checked.claims, unsupported=checked.unsupported, confidence=sure,
+            signals=found,
+        )  # fmt: skip
+
+
+def abstention(
+    query: str, passages: Sequence[Passage], *, confidence: float | None = None, draft: str = "",
+    signals: dict[str, float] | None = None,
+) -> Cited:  # fmt: skip
+    """An answer that says what was searched for and offers the passages that stand nearest to it."""
+    searched = f"{NOTHING_FOUND} I searched for “{' '.join(query.split())}”."
+    offered: tuple[Citation, ...] = nearest(query, passages)[:NEAREST]
+    lines = [f"- “{_short(citation.quote)}” [{citation.number}]" for citation in offered]
+    text = "\n".join([f"{searched} The nearest passages are:\n", *lines]) if lines else searched
+    numbers = tuple(citation.number for citation in offered)
+    return Cited(
+        text, offered, confidence=confidence, abstained=True, nearest=numbers, draft=draft, signals=signals or {}
+    )  # fmt: skip
+
+
+def general(text: str, abstained: Cited) -> Cited:
+    """An answer from what the model knows, in the place of one that the documents do not hold."""
+    return Cited(
+        f"{NOT_FROM_DOCUMENTS}\n\n{text}", (), confidence=abstained.confidence, abstained=True, draft=abstained.draft,
+        way=Way.general, signals=abstained.signals,
+    )  # fmt: skip
+
+
+def _short(quote: str) -> str:
+    """A quotation in one line; brackets in it must not look like markers of ours."""
+    line = " ".join(MARKER.sub("", visible(quote)).split())
+    return line if len(line) <= LONGEST_QUOTE else line[:LONGEST_QUOTE].rsplit(" ", 1)[0] + " …"

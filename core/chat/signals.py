@@ -1,0 +1,62 @@
+"""What an answer gives away about whether the documents hold it: numbers that the confidence is computed from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from core.chat.citations import Checked, abstains
+from core.chat.cutting import ASKS_NAME, ASKS_NUMBER, NUMBER, shown
+from core.chat.words import support, words
+from core.types import Passage, Verdict
+
+ABSENT = -3.0  # log-probability that is assumed where an engine tells none
+
+
+def signals(
+    question: str, passages: Sequence[Passage], checked: Checked, logprobs: Sequence[float]
+) -> dict[str, float]:
+    """All signals of an answer by name; the same names always, each a finite number."""
+    asked = words(question)
+    quote = words(" ".join(citation.quote for citation in checked.citations))
+    cited = {citation.number for citation in checked.citations}
+    around = words(" ".join(shown(passages[n - 1]) for n in cited if n <= len(passages)))
+    said = [value for value in logprobs if math.isfinite(value)]
+    claims = checked.claims
+    return {
+        **_search(passages, cited),
+        "asked_in_quote": support(asked, quote),
+        "asked_in_passage": support(asked, around),
+        "names_missing": sum(weight > 1 and word not in around for word, weight in asked.items()),
+        "support": max((claim.support for claim in claims), default=0.0),
+        "supported": float(any(claim.verdict is Verdict.supported for claim in claims)),
+        "logprob_mean": sum(said) / len(said) if said else ABSENT,
+        "logprob_least": min(said, default=ABSENT),
+        "logprob_first": said[0] if said else ABSENT,
+        "cited": float(bool(cited)),
+        "abstains": float(abstains(checked.text)),
+        "length": math.log1p(len(checked.text)),
+        "kind_missing": float(_kind_missing(question, checked)),
+    }
+
+
+def _search(passages: Sequence[Passage], cited: set[int]) -> dict[str, float]:
+    """How well the search found: its scores, and whether the model used what was found first."""
+    keyword = sorted((passage.keyword_score or 0.0 for passage in passages), reverse=True) or [0.0]
+    dense = sorted((passage.dense_score or 0.0 for passage in passages), reverse=True) or [0.0]
+    best = passages[0] if passages else None
+    return {
+        "keyword_best": math.log1p(max(0.0, keyword[0])),
+        "keyword_gap": (keyword[0] - keyword[1]) / keyword[0] if len(keyword) > 1 and keyword[0] > 0 else 1.0,
+        "dense_best": dense[0],
+        "dense_gap": dense[0] - dense[1] if len(dense) > 1 else dense[0],
+        "both_agree": float(bool(best and best.keyword_score == keyword[0] and best.dense_score == dense[0])),
+        "cited_rank": math.log(min(cited)) if cited else 2.0,
+    }
+
+
+def _kind_missing(question: str, checked: Checked) -> bool:
+    """Whether a number or a name is asked for and the answer has none."""
+    if ASKS_NUMBER.search(question):
+        return not NUMBER.search(checked.text)
+    return bool(ASKS_NAME.search(question)) and not any(letter.isupper() for letter in checked.text[1:])

@@ -1,0 +1,188 @@
+"""Stretches of a document that talk to a model instead of a reader: found by patterns and a score, without a model.
+
+A document may say "ignore what you were told" in all innocence, so nothing is refused for it: such a stretch is marked
+where people see it, and it does not reach the model.
+"""
+
+# ruff: noqa: E501 - a pattern is read as a whole
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+ENOUGH = 1.0
+MOST_SPANS = 200  # kept of one document
+LONGEST = 600  # characters of a sentence; what goes on longer is looked at in pieces
+SHORT_LINE = 45  # a shorter line ends at its end; a longer one may go on in the next
+ENDS = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s(?![ \t]*[a-z])|$)|[。！？]+|\n")
+NEW_LINE = re.compile(r"[ \t]*(?:[-*•|#>\n]|\d{1,3}[.)]\s|$)")
+
+# What is addressed: the answer, as nobody but a model gives one.
+ANSWER = r"(?:answer|response|reply|output|completion)s?\b"
+CHANGES = (
+    r"(?:add|append|attach|augment|alter|adapt|begin|blend|capitali[sz]e|change|combine|compose|conceal|convert|craft|"
+    r"deliver|disguise|embed|encode|encrypt|end|enhance|enrich|express|finish|format|give|group|hide|include|"
+    r"incorporate|inject|insert|integrate|introduce|inver[ts]|invert|jumble|mask|mention|mislead|misspell|mix|modify|"
+    r"obscure|phrase|prefix|present|produce|promote|provide|rearrange|recast|remove|render|repeat|rephrase|replace|"
+    r"return|reverse|reword|rewrite|scramble|shift|shuffle|slip|spell|sprinkle|start|substitute|suggest|swap|tease|"
+    r"transform|translate|transpose|turn|use|utili[sz]e|weave|write)"
+)
+ORDERS = (
+    r"(?:instructions?|directions?|directives?|prompts?|guidelines?|commands?|guidance|restrictions?|polic(?:y|ies)|"
+    r"programming|constraints?)"
+)
+WITHIN = r"(?:[^.!?\n]|[.!?](?=[\w\"']))"  # what may stand between two words of a sentence, addresses included
+EARLIER = r"(?:previous|prior|above|earlier|preceding|foregoing|all|any|your|other|usual|existing|initial|original)"
+SECRET = r"(?:system|developer|hidden|initial|secret|internal|original|above)"
+
+
+@dataclass(frozen=True, slots=True)
+class Suspicion:
+    """A stretch of text, by its offsets, that looks like an instruction to a model; `kind` says which sort."""
+
+    start: int
+    end: int
+    kind: str
+    score: float
+
+
+# Kind, weight, pattern, and the letters of which some must be there before the pattern is tried. What alone is enough
+# weighs 1; the rest must come together in one sentence.
+_SIGNS: tuple[tuple[str, float, str, str], ...] = (
+    ("override", 1.0, rf"\b(?:ignor(?:e|ing)|disregard|forget|override|bypass|neglect)\b[^.\n]{{0,30}}\b{EARLIER}\b[^.\n]{{0,30}}\b{ORDERS}", "ignor|disregard|forget|overrid|bypass|neglect"),
+    ("override", 1.0, r"\b(?:ignore|forget|disregard)\b[^.\n]{0,20}\b(?:everything|anything|all|what)\b[^.\n]{0,20}\b(?:before|above|learned|told|said|earlier)\b", "ignore|forget|disregard"),
+    ("override", 1.0, r"\b(?:ignore|forget|disregard|bypass)\b[^.\n]{0,20}\b(?:previous|prior|all|your|the)\b[^.\n]{0,16}\b(?:inputs?|conversations?|rules|safety|guardrails|filters?|ethic\w*)\b", "ignore|forget|disregard|bypass"),
+    ("override", 0.6, r"\bnew (?:instructions?|rules?|prompt|task|directive)\b\s*(?::|are\b|is\b)", "new "),
+    ("override", 1.0, r"(?:忽略|无视|忘记)[^。\n]{0,12}(?:指令|指示|提示|规则)|(?:ignoriere?|vergiss|missachte)\b[^.\n]{0,30}\b(?:anweisung|vorgabe|regel)|(?:ignorez?|oubliez?)\b[^.\n]{0,30}\b(?:instructions?|consignes?)|(?:ignora|olvida)\b[^.\n]{0,30}\binstrucciones", "忽略|无视|忘记|ignor|vergiss|missachte|oubli|olvida"),
+    ("persona", 0.6, r"\b(?:from now on|from this point on|for the rest of this conversation|henceforth)\b", "now on|this point on|this conversation|henceforth"),
+    ("persona", 0.5, r"\byou(?:'re| are| will| must| should)?(?: now| going to| about to| no longer)?\b[^.\n]{0,24}\b(?:act(?:ing)? (?:like|as)|pretend(?:ing)?|role-?play(?:ing)?|simulat(?:e|ing|or)|immerse|answer(?:ing)?|respond|behave|play(?:ing)? the (?:role|part))\b", "you"),
+    ("persona", 0.6, r"(?:^|[.!?:\n]\s*|please |will |to )(?:act (?:like|as)|pretend (?:you|to|that)|role-?play(?:ing)? as|simulate (?:a|an|developer)|behave (?:like|as)|take on the role|imagine you are|play the role)\b", "act |pretend|play|simulat|behave|imagine|role"),
+    ("persona", 1.0, r"\bdo anything now\b|\b(?:developer|dan|god|chaos|opposite|realist|jailbreak) ?mode\b|\b(?:ignore|without|no) (?:any )?(?:ethical|moral|safety) (?:guidelines?|restrictions?|limits?|limitations?|boundaries|constraints?|filters?)", "anything now|mode|ethical|moral|safety"),
+    ("persona", 0.5, r"\b(?:stay(?:ing)?|remain(?:ing)?|break(?:ing)?|be|responses must be) in(?:to)? character\b|\bbreak(?:ing)? character\b", "character"),
+    ("persona", 0.5, r"\byou are (?:now |no longer )(?!ready|able|in the|on the|done|going to (?:see|learn))\w+", "you are "),
+    ("persona", 0.5, r"\b(?:un(?:censored|filtered|restricted|ethical|hinged)|amoral|non-?moral|immoral)\b|\bjailbr(?:eak|oken)\w*|\bno (?:rules?|restrictions?|filters?|limitations?|censorship)\b|\bwithout (?:any )?(?:restrictions?|hesitation|filters?|censorship|approval|warnings?|disclaimers?)\b|\bdoes(?: not|n't) (?:follow|abide|have)\b[^.\n]{0,30}\b(?:rules|guidelines|policies|restrictions)\b", "uncen|unfil|unres|uneth|unhin|moral|jailbr|rules|restriction|filter|limit|censor|without|does"),
+    ("model", 0.5, r"\bchat ?gpt\b|\bgpt-?\d\b|\b\w+GPT\b|\b(?:AI|large) (?:language )?(?:model|assistant|chatbot)\b|\blanguage model\b|\bas an AI\b|\bLLMs?\b|\bopen ?ai\b|\bchatbot\b|\bthe assistant\b", "gpt|model|ai |assistant|chatbot|llm|openai|open ai|as an ai"),
+    ("model", 1.0, r"\b(?:note|message|instruction|attention|important|dear|hey|hi|hello)s?[:,]? (?:to |for )?(?:the |all |any )?(?:AI|LLM|chat ?gpt|language model|chatbot|AI (?:model|assistant))s?\b", "ai|llm|gpt|chat|model"),
+    ("secrets", 1.0, rf"\b(?:reveal|print|show|repeat|output|display|leak|list|disclose|share|tell)\b[^.\n]{{0,40}}\b{SECRET} (?:prompts?|messages?|instructions?)\b", "prompt|message|instruction"),
+    ("secrets", 0.6, r"\b(?:reveal|print|show|tell|send|give|leak|output|email|forward|disclose)\b[^.\n]{0,40}\b(?:passwords?|api keys?|credentials|secrets?|access tokens?|context window)\b", "password|api key|credential|secret|token|context window"),
+    ("secrets", 0.5, r"\b(?:administrator|admin|root) password\b|\b(?:your|the) context window\b", "password|context window"),
+    ("markup", 1.0, r"<\|(?:im_start|im_end|im_sep|system|user|assistant|endoftext|eot_id|begin_of_text|start_header_id|end_header_id|end_of_turn|end|start)\|>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|\[(?:end|start) (?:of )?(?:input|prompt|system)\]", "<|[|]"),
+    ("markup", 0.6, r"</?(?:system|assistant|user|human|instructions?|prompt)>|^\W{0,6}(?:system|assistant|human|user ?-?query|system (?:prompt|message|instruction|override|announcement))\s?(?::|\])", "</|<|system|assistant|human|query|user"),
+    ("markup", 0.5, r"<!--|\bADMIN_?OVERRIDE\b|\bresponse ?format\b|\bgod ?mode\b", "<!--|override|format|mode"),
+    ("answer", 1.0, rf"\b{CHANGES}\b{WITHIN}{{0,120}}?\b(?:your|the model's|the assistant's)(?: \w+)? (?:{ANSWER}|(?:message|reply|text)\b(?=[^.\n]{{0,30}}(?:{ANSWER}|\Z)))", "your|'s"),
+    ("answer", 1.0, rf"\b(?:in|to|into|within|throughout|at the (?:end|start|beginning) of|before|after)\s(?:your|each|every|all your)(?: \w+)? {ANSWER}[^.\n]{{0,60}}\b(?:{CHANGES}|always|never|encourage|invite|remind|recommend|urge|advertise|point|link|say)\b", "your|each|every"),
+    ("answer", 1.0, r"\b(?:render|encode|scramble|translate|rewrite|format|encrypt) your (?:message|text)\b", "your"),
+    ("answer", 1.0, r"(?:^|[.!?]\s+)(?:replace|substitute|swap|convert) (?:every|all|each)? ?(?:\w+ )?(?:letters?|vowels?|consonants?|characters?) (?:with|by|to|for)\b", "letter|vowel|consonant|character"),
+    ("answer", 1.0, r"(?:^|[.!?]\s+)(?:please )?(?:use|apply|employ|answer|respond|reply|speak|write)\b[^.\n]{0,40}\b(?:caesar cipher|base ?64|rot ?13|morse code|pig latin|leet ?speak|only emojis?|emojis? only|reversed text)\b", "cipher|base|rot|morse|pig|leet|emoji|reversed"),
+    ("answer", 0.6, rf"\b(?:your|all|every) {ANSWER}", "your|all|every"),
+    ("answer", 1.0, r"\b(?:scramble|jumble|anagram|misspell|rearrange|reverse|substitute|encode|encrypt)\b[^.\n]{0,40}\b(?:letters?|words?|vowels?|characters?)\b[^.\n]{0,30}\byour\b", "your"),
+    ("answer", 0.6, r"\b(?:answer|respond|reply|speak|write back)\b (?:only |always |exclusively )?(?:with|in|using|as|by)\b", "answer|respond|reply|speak|write back"),
+    ("answer", 0.5, r"\bwhen (?:you are )?(?:summari[sz]ing|answering|processing|translating|responding|asked|reading) (?:this|the|about|to|it)\b", "when "),
+    ("tools", 0.7, r"\b(?:call|use|invoke|run|execute) the [\w-]+ (?:tool|function|plugin)\b", "the "),
+    ("tools", 1.0, r"\b(?:decode|decrypt|translate|apply \w+)\b[^.\n]{0,60}\b(?:and|then) (?:follow|comply|execute|obey)\b|\bthen comply\b", "follow|comply|execute|obey"),
+)  # fmt: skip
+
+
+# A sentence that asks for something to be written or explained. In a text for readers it is an exercise, a heading or
+# a question that the text goes on to answer; it is only in the way where it has nothing to do with what was asked.
+_TASK = re.compile(
+    r"\s*(?:[QA]:\s*)?(?:(?:please|kindly|can you|could you|now)\s+)*(?:"
+    r"(?:explain|describe|discuss|summari[sz]e|translate|outline|analy[sz]e|compare|calculate|solve|list|name|define|"
+    r"recommend|suggest|imagine|brainstorm|rewrite|paraphrase|classify|break down|walk me through|tell me)\b|"
+    r"(?:write|compose|draft|develop|create|generate|provide|give|prepare|produce|design|show|craft|make|invent|plan)"
+    r"\s+(?:me\s+)?(?:an?|the|some|us)\s)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sign:
+    kind: str
+    weight: float
+    pattern: re.Pattern[str]
+    needs: tuple[str, ...]
+
+
+@cache
+def _signs() -> tuple[_Sign, ...]:
+    return tuple(
+        _Sign(kind, weight, re.compile(pattern, re.IGNORECASE | re.MULTILINE), tuple(needs.split("|")))
+        for kind, weight, pattern, needs in _SIGNS
+    )
+
+
+def asks(sentence: str) -> bool:
+    """Whether a sentence asks for something: a question, or a task such as `Write a poem about the sea.`"""
+    bare = sentence.strip().rstrip("\"'”’)")
+    return bare.endswith(("?", "？", "؟")) or bool(_TASK.match(bare))
+
+
+def suspicions(text: str) -> list[Suspicion]:
+    """The sentences that look like instructions to a model, in their order; neighbours become one stretch.
+
+    Takes time in proportion to the length of the text: less than a second for a million characters.
+    """
+    found: list[Suspicion] = []
+    for start, end in sentences(text):
+        sentence = text[start:end]
+        kind, score = _judged(sentence)
+        if score < ENOUGH:
+            continue
+        if found and not text[found[-1].end : start].strip():
+            before = found.pop()
+            kind, score = max((before.kind, before.score), (kind, score), key=lambda one: one[1])
+            start = before.start
+        found.append(Suspicion(start, end, kind, score))
+        if len(found) > MOST_SPANS:
+            break
+    return found[:MOST_SPANS]
+
+
+def without(text: str, spans: Sequence[Suspicion], mark: str = "…") -> str:
+    """The text with these stretches taken out, each leaving a mark."""
+    parts, position = [], 0
+    for span in spans:
+        parts += [text[position : span.start], mark]
+        position = span.end
+    return "".join([*parts, text[position:]])
+
+
+def _judged(sentence: str) -> tuple[str, float]:
+    """The kind of the strongest sign and the sum of all signs' weights."""
+    joined = sentence.replace("\n", " ")
+    small = joined.lower()
+    kind, strongest, total = "", 0.0, 0.0
+    for sign in _signs():
+        if any(need in small for need in sign.needs) and (
+            sign.pattern.search(joined) or (joined != sentence and sign.pattern.search(sentence))
+        ):
+            total += sign.weight
+            if sign.weight > strongest:
+                kind, strongest = sign.kind, sign.weight
+    return kind, round(total, 2)
+
+
+def sentences(text: str) -> Iterator[tuple[int, int]]:
+    """Offsets of sentences; a line goes on in the next one where only the width of a page broke it."""
+    start = 0
+    for found in ENDS.finditer(text):
+        end = found.end()
+        if found[0] == "\n":
+            line = found.start() - (text.rfind("\n", 0, found.start()) + 1)
+            if line >= SHORT_LINE and not NEW_LINE.match(text, end):
+                continue
+        yield from _pieces(text, start, end)
+        start = end
+    yield from _pieces(text, start, len(text))
+
+
+def _pieces(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    while start < end:
+        stop = min(end, start + LONGEST)
+        piece = text[start:stop]
+        if bare := piece.strip():
+            first = start + len(piece) - len(piece.lstrip())
+            yield first, first + len(bare)
+        start = stop

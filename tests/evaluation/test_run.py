@@ -1,0 +1,272 @@
+"""Whole measurements on a small dataset: real ingestion, real search, the real chain, the small client at the edge."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from core.errors import BadDataset, Cancelled, ModelCrashed
+from core.evaluation import command
+from core.evaluation.corpus import Working, entry_file, prepared
+from core.evaluation.dataset import Entry, load_dataset
+from core.evaluation.report import table
+from core.evaluation.run import Spec, evaluate
+from core.evaluation.runs import COMPLETE, FAILED, INTERRUPTED, RUNNING, STOPPED
+from core.services import Services
+from core.settings import Settings
+from core.storage.tables import EvaluationRunRow
+from tests.evaluation.conftest import TEXTS, write_set
+from tests.small import SmallClient
+
+ME = "local"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data=tmp_path / "data", models=tmp_path / "data" / "models", cache=tmp_path / "cache", passages=2)
+
+
+def quiet(_stage: str, _done: int, _total: int) -> None:
+    """Nobody looks."""
+
+
+def test_the_corpus_is_taken_in_by_the_products_own_way_and_only_once(
+    live: Services, dataset_folder: Path, working: Working
+) -> None:
+    dataset = load_dataset(dataset_folder)
+    with prepared(live, dataset, quiet, working=working) as corpus:
+        documents = corpus.services.documents.list_documents(owner_id=ME)
+        assert {document.title for document in documents} == {title for title, _ in TEXTS.values()}
+        assert {document.status.value for document in documents} == {"ready"}
+        assert all(document.receipt["splitter"] for document in documents)
+        assert set(corpus.ids.values()) == {(id,) for id in TEXTS}
+        folder = corpus.services.settings.data
+    assert live.documents.list_documents(owner_id=ME) == [], "the documents of people are another matter"
+    assert folder.is_relative_to(live.settings.cache_folder)
+
+    def unwanted(_corpus: Services) -> None:
+        raise AssertionError("the second time there is nothing to do")
+
+    with prepared(live, dataset, quiet, working=unwanted) as corpus:  # type: ignore[arg-type]
+        assert corpus.services.settings.data == folder
+        assert len(corpus.ids) == len(TEXTS)
+
+
+def test_texts_that_are_the_same_are_one_document_with_two_ids(
+    live: Services, tmp_path: Path, working: Working
+) -> None:
+    folder = write_set(tmp_path / "twins", {**TEXTS, "pump-again": TEXTS["pump"], "nothing": ("", " ")})
+    with prepared(live, load_dataset(folder), quiet, working=working) as corpus:
+        assert sorted(corpus.ids.values()) == [("crane",), ("ferry",), ("kiosk",), ("pump", "pump-again")]
+        assert corpus.unread == ("nothing",)
+
+
+def test_search_is_measured_and_stored(live: Services, dataset_folder: Path, working: Working) -> None:
+    report = evaluate(live, load_dataset(dataset_folder), Spec("retrieval"), quiet, working=working)
+    assert report.questions == 4, "the one without an answer is not judged"
+    assert report.figures["recall@1"].value == report.figures["MRR"].value == report.figures["nDCG@10"].value == 1.0
+    assert set(report.by_language) == {"de", "en"}
+    assert report.figures["search seconds p95"].value > 0
+    assert report.pipeline["embedder"] == live.settings.embedding_model
+    (run,) = live.evaluations.book.list_runs(owner_id=ME)
+    assert (run.state, run.kind, run.wanted, run.asked, run.seed) == (COMPLETE, "retrieval", 4, 4, 7)
+    assert run.figures == report.figures
+    assert run.dataset_sha256 == report.dataset_sha256
+    items = live.evaluations.book.items(run.id, owner_id=ME)
+    assert [item.score for item in items] == [1.0] * 4
+    assert items[0].detail["found"][0] == "pump"
+    assert "recall@10" in table(report)
+
+
+def test_answers_are_measured_from_all_sides(live: Services, dataset_folder: Path, working: Working) -> None:
+    report = evaluate(live, load_dataset(dataset_folder), Spec("answers", plain=True), quiet, working=working)
+    figures = report.figures
+    assert figures["right"].value == 1.0
+    assert figures["right"].n == 4
+    assert figures["citations that open verbatim words"].value == 1.0
+    assert figures["right answers that cite the answer"].value == figures["citation recall"].value == 1.0
+    assert figures["truncations without a ledger entry"].value == 0
+    assert figures["prompt tokens mean"].value > 20
+    assert figures["questions that failed"].value == 0
+    assert figures["AUROC of answerable"].n == 5
+    assert figures["plain: right"].n == 4
+    assert figures["right, better than plain by"].n == 4
+    assert len(report.extra["risk_coverage"]) == 20
+    by_id = {item["question"]["id"]: item for item in report.items}
+    assert by_id["q1"]["reply"]["text"].startswith("The pump of the harbour weighs 310 kg.")
+    assert by_id["q1"]["right"] is True
+    assert by_id["q5"]["reply"]["right"] is False, "it cannot be answered"
+
+
+def test_a_wrong_answer_is_counted_as_wrong(
+    live: Services, client: SmallClient, dataset_folder: Path, working: Working
+) -> None:
+    client.reply = lambda messages: "It weighs 12 tonnes [1]."
+    report = evaluate(live, load_dataset(dataset_folder), Spec("answers"), quiet, working=working)
+    assert report.figures["right"].value == 0
+    assert report.figures["support rate"].value < 1
+    assert report.figures["questions that failed"].value == 0
+
+
+def test_what_is_left_out_without_a_word_is_counted(
+    live: Services, dataset_folder: Path, working: Working, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from core.evaluation import answers
+
+    kept = answers._followed
+
+    def forgetful(*arguments):  # type: ignore[no-untyped-def]
+        cited, passages, left_out, first = kept(*arguments)
+        return cited, passages[:1], left_out, first
+
+    monkeypatch.setattr(answers, "_followed", forgetful)
+    report = evaluate(live, load_dataset(dataset_folder), Spec("answers"), quiet, working=working)
+    assert report.figures["truncations without a ledger entry"].value == 5, "two were found, one is there"
+
+
+def test_a_measurement_that_is_stopped_keeps_what_was_asked(
+    live: Services, dataset_folder: Path, working: Working
+) -> None:
+    cancel = threading.Event()
+
+    def stop_after_two(stage: str, done: int, _total: int) -> None:
+        if stage == "Answering" and done == 2:
+            cancel.set()
+
+    report = evaluate(
+        live, load_dataset(dataset_folder), Spec("answers"), stop_after_two, cancel=cancel, working=working
+    )
+    assert (report.state, report.questions) == (STOPPED, 3)
+    (run,) = live.evaluations.book.list_runs(owner_id=ME)
+    assert (run.state, run.wanted, run.asked) == (STOPPED, 5, 3)
+    assert run.figures["right"].n == 3
+
+
+def test_a_measurement_that_is_stopped_at_once_ends_as_stopped(
+    live: Services, dataset_folder: Path, working: Working
+) -> None:
+    cancel = threading.Event()
+    cancel.set()
+    with pytest.raises(Cancelled):
+        evaluate(live, load_dataset(dataset_folder), Spec("retrieval"), quiet, cancel=cancel, working=working)
+
+
+def test_a_question_that_fails_is_not_right_and_a_model_that_always_fails_ends_it(
+    live: Services, client: SmallClient, dataset_folder: Path, working: Working
+) -> None:
+    plain = client.reply
+    asked: list[int] = []
+
+    def sometimes(messages):  # type: ignore[no-untyped-def]
+        asked.append(1)
+        if len(asked) == 2:
+            raise ModelCrashed("The model crashed.")
+        return plain(messages)
+
+    client.reply = sometimes
+    report = evaluate(live, load_dataset(dataset_folder), Spec("answers"), quiet, working=working)
+    assert report.figures["questions that failed"].value == pytest.approx(0.2)
+    assert report.figures["right"].value == pytest.approx(0.75)
+
+    def never(messages):  # type: ignore[no-untyped-def]
+        raise ModelCrashed("The model crashed.")
+
+    client.reply = never
+    with pytest.raises(ModelCrashed):
+        evaluate(live, load_dataset(dataset_folder), Spec("answers"), quiet, working=working)
+    newest = live.evaluations.book.list_runs(owner_id=ME)[0]
+    assert (newest.state, newest.error, newest.asked) == (FAILED, "The model crashed.", 4)
+
+
+def test_two_runs_are_compared_in_pairs_with_the_largest_loss_first(
+    live: Services, client: SmallClient, dataset_folder: Path, working: Working
+) -> None:
+    dataset = load_dataset(dataset_folder)
+    evaluate(live, dataset, Spec("answers"), quiet, working=working)
+    good = client.reply
+    client.reply = lambda messages: (
+        "I could not find this." if "ferry" in messages[-1].content.split("Question:")[-1] else good(messages)
+    )
+    evaluate(live, dataset, Spec("answers"), quiet, working=working)
+    after, before = live.evaluations.book.list_runs(owner_id=ME)
+    pairs, better = live.evaluations.book.compare(before.id, after.id, owner_id=ME)
+    assert (pairs[0].question_id, pairs[0].loss) == ("q3", 1.0)
+    assert all(pair.loss <= 0 for pair in pairs[1:])
+    assert better.value == pytest.approx(-0.2)
+    assert better.n == 5
+
+
+def test_a_run_whose_process_is_gone_is_interrupted(live: Services) -> None:
+    book = live.evaluations.book
+    run_id = book.begin(owner_id=ME, kind="answers", dataset="x", dataset_sha256="", seed=1, wanted=9, pipeline={})
+    assert book.get(run_id, owner_id=ME).state == RUNNING
+    with live.db.write() as session:
+        session.get_one(EvaluationRunRow, run_id).holder = "999999999-1"
+    (run,) = book.list_runs(owner_id=ME)
+    assert run.state == INTERRUPTED
+    assert run.error
+    book.delete(run_id, owner_id=ME)
+    assert book.list_runs(owner_id=ME) == []
+
+
+def test_one_persons_runs_do_not_exist_for_another(live: Services) -> None:
+    from core.errors import NotFound
+
+    book = live.evaluations.book
+    run_id = book.begin(owner_id=ME, kind="answers", dataset="x", dataset_sha256="", seed=1, wanted=9, pipeline={})
+    assert book.list_runs(owner_id="ann") == []
+    for call in (book.get, book.items, book.delete):
+        with pytest.raises(NotFound):
+            call(run_id, owner_id="ann")
+
+
+def test_questions_can_be_asked_of_ones_own_documents(
+    live: Services, add_text, dataset_folder: Path, working: Working
+) -> None:  # type: ignore[no-untyped-def]
+    from core.types import Scope
+
+    for id, (_, text) in TEXTS.items():
+        add_text(text, name=f"{id}.md")
+    dataset = replace(load_dataset(dataset_folder), entries=(), relevant={})
+    own = Scope(ME)
+    found = evaluate(live, dataset, Spec("retrieval", own=own), quiet, working=working)
+    assert found.figures["recall@1"].value == 1.0
+    assert found.figures["recall@1"].n == 4
+    named = replace(dataset, relevant={"q1": {"pump.md": 1.0}, "q2": {"crane": 1.0}})
+    assert evaluate(live, named, Spec("retrieval", own=own), quiet, working=working).figures["recall@1"].value == 1.0
+    answers = evaluate(live, dataset, Spec("answers", own=own), quiet, working=working)
+    assert answers.figures["right"].value == 1.0
+
+
+def test_the_command_writes_a_file_with_every_question(
+    live: Services, dataset_folder: Path, working: Working, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = evaluate(live, load_dataset(dataset_folder), Spec("retrieval"), quiet, working=working)
+    out = tmp_path / "report.json"
+    command._show(report, argparse.Namespace(out=out, json=True))
+    printed, written = json.loads(capsys.readouterr().out), json.loads(out.read_text(encoding="utf-8"))
+    assert "items" not in printed
+    assert len(written["items"]) == 4
+    assert printed["figures"]["recall@1"] == {"value": 1.0, "low": 1.0, "high": 1.0, "n": 4}
+
+
+def test_the_command_refuses_before_it_starts_anything(tmp_path: Path) -> None:
+    from core import cli
+
+    assert cli.main(["evaluate", "retrieval", str(tmp_path / "nowhere")]) == 1
+    folder = write_set(tmp_path / "set")
+    with pytest.raises(BadDataset, match="no folder"):
+        options = argparse.Namespace(dataset=folder, documents=None, out=tmp_path / "a" / "b.json")
+        command.run(options, Settings(data=tmp_path / "data"))
+    with pytest.raises(SystemExit):
+        cli.main(["evaluate", "answers", str(folder), "--limit", "0"])
+
+
+def test_an_entry_becomes_the_file_that_somebody_would_upload() -> None:
+    assert entry_file(Entry("a", "Pump", "One.\r\nTwo.")) == ("a.md", b"# Pump\n\nOne.\nTwo.\n")
+    assert entry_file(Entry("b", "", "Only text")) == ("b.md", b"Only text\n")
