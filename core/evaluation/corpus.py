@@ -62,6 +62,7 @@ def worker_process(corpus: Services) -> Iterator[None]:
         "GROUNDWORK_DATA": str(settings.data),
         "GROUNDWORK_MODELS": str(settings.model_store),
         "GROUNDWORK_CACHE": str(settings.cache_folder),
+        "GROUNDWORK_EMBEDDING_MODEL": settings.embedding_model,
     }
     with ExitStack() as stack:
         for _ in range(WORKERS):

@@ -70,6 +70,8 @@ def evaluate(
             wanted=len(questions), pipeline=pipeline,
         )  # fmt: skip
         recorder, state = Recorder(watch, book, run_id, measured), COMPLETE
+        corpus.services.chain()  # what it loads is not to be part of the first question's time
+        main.client.prepare()
         try:
             _measure(main, corpus, dataset, spec, questions, measured, recorder, cancel)
         except (Cancelled, KeyboardInterrupt):
@@ -107,7 +109,7 @@ def _corpus(main: Services, dataset: Dataset, spec: Spec, watch: Watch, working:
         with prepared(main, dataset, watch, working=working, fresh=spec.fresh) as corpus:
             yield corpus
         return
-    ids = {}
+    ids: dict[str, tuple[str, ...]] = {}
     named = {id for ids_of in dataset.relevant.values() for id in ids_of}
     for document in main.documents.list_documents(
         owner_id=spec.own.owner_id, collection_id=spec.own.collection_id
