@@ -21,6 +21,7 @@ from core.evaluation.report import Report
 from core.evaluation.retrieval import judged, measure_retrieval, retrieval_figures
 from core.evaluation.runs import COMPLETE, FAILED, STOPPED, RunBook
 from core.evaluation.why import why_missed
+from core.prompts import PURPOSES
 from core.readiness import wait_until_ready
 from core.services import Services
 from core.settings import VERSION
@@ -93,7 +94,7 @@ def evaluate(
 def pipeline_of(services: Services) -> dict[str, Any]:
     """Everything that decides the answers, as it is stored with a run."""
     recipe = services.turns.records.recipe()
-    published = {name: services.prompts.published(name) for name in ("answer", "condense")}
+    published = {name: services.prompts.published(name) for name in PURPOSES}
     return {
         **{name: value for name, value in asdict(recipe).items() if name != "options"},
         "sampling": asdict(recipe.options),
