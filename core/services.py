@@ -224,15 +224,8 @@ def build(settings: Settings, client: ModelClient | None = None) -> Services:
         endpoint = endpoints.active()
         model = endpoint.model if endpoint else models.active_id()
         sha256 = "" if endpoint else find_model(model, settings.model_store).sha256
-        return Recipe(
-            model,
-            sha256,
-            settings.embedding_model,
-            settings.passages,
-            options,
-            endpoint.url if endpoint else "",
-            habits,
-        )
+        address = endpoint.url if endpoint else ""
+        return Recipe(model, sha256, settings.embedding_model, settings.passages, options, address, habits)
 
     chain = cache(lambda: _chain(settings, db, chunks, index, client, ActiveEngine(client, endpoints)))
     namer = Namer(conversations, prompts, lambda: chain().model)
@@ -266,7 +259,13 @@ def _chain(
     retriever = HybridRetriever(
         store=chunks, dense=index, keyword=keyword, embedder=client, scope=scope, k=settings.passages
     )
-    return AnswerChain(retriever, EngineChatModel(client=engine), engine, outline=Outline(db), judge=Judge.shipped())
+    return AnswerChain(
+        retriever,
+        EngineChatModel(client=engine),
+        engine,
+        outline=Outline(db),
+        judge=Judge.shipped(settings.calibrations),
+    )
 
 
 def _guest_chain(chain: AnswerChain, engine: GuestEngine) -> AnswerChain:
