@@ -263,7 +263,13 @@ def _chain(
     retriever = HybridRetriever(
         store=chunks, dense=index, keyword=keyword, embedder=client, scope=scope, k=settings.passages
     )
-    return AnswerChain(retriever, EngineChatModel(client=engine), engine, outline=Outline(db), judge=Judge.shipped())
+    return AnswerChain(
+        retriever,
+        EngineChatModel(client=engine),
+        engine,
+        outline=Outline(db),
+        judge=Judge.shipped(settings.calibrations),
+    )
 
 
 def _model_chain(chain: AnswerChain, client: ModelClient, model_id: str) -> AnswerChain:

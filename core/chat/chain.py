@@ -93,7 +93,8 @@ class AnswerChain(Runnable[AnswerRequest, Event]):
         spoken = yield from self._speaker.aloud(request, composed.messages, config)
         with request.trace.span("cite"):
             checked = check(spoken.text, composed.passages, query)
-            cited = self.judge.judge(query, composed.passages, checked, spoken.logprobs)
+            judge = self.judge.of(request.scope.collection_id)
+            cited = judge.judge(query, composed.passages, checked, spoken.logprobs)
         if cited.abstained:
             return (yield from self._without(request, query, composed.passages, cited, config))
         return cited
