@@ -15,7 +15,7 @@ from core.settings import ROOT
 # Lower layers come first; a module may import from its own layer and those before it.
 LAYERS = [
     ["core.types", "core.errors"],
-    ["core.settings", "core.names", "core.installation", "core.guard", "core.traces"],
+    ["core.settings", "core.names", "core.installation", "core.guard", "core.traces", "core.words"],
     ["core.storage", "core.models"],
     [
         "core.accounts",
