@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +16,8 @@ from sqlalchemy.orm import Session
 
 from core.collections import owned_document
 from core.errors import StorageError
-from core.retrieval.keyword import WORDS, expression
+from core.retrieval.keyword import WORDS
+from core.retrieval.query import any_of
 from core.retrieval.store import raise_generation
 from core.storage.db import Database
 from core.storage.files import FileStore
@@ -40,7 +40,6 @@ from core.storage.tables import (
 
 PROBES = 48  # words of the document that the keyword index is asked for afterwards
 INDEX_FILE = "index file"
-WORD = re.compile(r"[^\W_]{5,}")
 
 
 # Asked in the transaction of a deletion, with the document's id: nobody can come between the answer and the deletion.
@@ -216,12 +215,11 @@ def _rows(session: Session, remains: _Remains) -> dict[str, int]:
 
 
 def _probe(session: Session, document_id: str) -> str:
-    """A query for words from all over the document; only ever held in memory."""
-    query = select(ChunkRow.text).where(ChunkRow.document_id == document_id).order_by(ChunkRow.position)
+    """A query for terms from all over the document; only ever held in memory."""
+    query = select(ChunkRow.words).where(ChunkRow.document_id == document_id).order_by(ChunkRow.position)
     chunks = session.scalars(query).all()
     step = max(1, len(chunks) // PROBES)
-    words = [word for piece in chunks[::step] for word in WORD.findall(piece)[:2]]
-    return expression(" ".join(dict.fromkeys(words)))
+    return any_of((term,) for words in chunks[::step] for term in sorted(words.split(), key=len)[-2:])
 
 
 def _in_keyword_index(session: Session, remains: _Remains) -> int:

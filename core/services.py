@@ -257,12 +257,14 @@ def _chain(
     """LangChain takes a second to import: the first question pays for it, or the time when nobody asks, but no page."""
     from core.chat.chain import AnswerChain
     from core.models.chat_model import EngineChatModel
+    from core.retrieval.reranking import Reranking
     from core.retrieval.retriever import HybridRetriever
 
     keyword, scope = KeywordIndex(db), Scope(LOCAL.id)
     retriever = HybridRetriever(
-        store=chunks, dense=index, keyword=keyword, embedder=client, scope=scope, k=settings.passages
-    )
+        store=chunks, dense=index, keyword=keyword, embedder=client, scope=scope, k=settings.passages,
+        reranking=Reranking(client),
+    )  # fmt: skip
     return AnswerChain(
         retriever,
         EngineChatModel(client=engine),

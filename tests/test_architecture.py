@@ -23,6 +23,7 @@ LAYERS = [
         "core.instructions",
         "core.traces",
         "core.purposes",
+        "core.words",
     ],
     ["core.storage", "core.models"],
     [

@@ -267,7 +267,7 @@ def test_fsck_sees_what_does_not_fit(live: Services, add_text: Add) -> None:
     with live.db.write() as session:
         session.execute(sql("DELETE FROM vectors WHERE chunk_id = (SELECT min(id) FROM chunks)"))
         session.execute(
-            sql("INSERT INTO chunk_words(chunk_words, rowid, text, heading) VALUES ('delete', 1, 'One.', '')")
+            sql("INSERT INTO chunk_words(chunk_words, rowid, words, head_words) VALUES ('delete', 1, 'one', '')")
         )
     found = "\n".join(fsck(live))
     for expected in ("is missing", "belongs to no document", "1 vectors for 2 chunks", "keyword index"):
@@ -280,7 +280,7 @@ def test_fsck_repairs_what_it_can(live: Services, add_text: Add) -> None:
 
     with live.db.write() as session:
         session.execute(
-            sql("INSERT INTO chunk_words(chunk_words, rowid, text, heading) VALUES ('delete', 1, 'One.', '')")
+            sql("INSERT INTO chunk_words(chunk_words, rowid, words, head_words) VALUES ('delete', 1, 'one', '')")
         )
         session.execute(sql("UPDATE documents SET status='processing'"))
     findings = Fsck(live.db, live.files, live.jobs, live.index).run(repair=True)

@@ -98,6 +98,12 @@ class ModelClient:
             result = self._api().embeddings.create(model=model, input=list(texts), extra_body={"priority": priority})
             return np.array([item.embedding for item in result.data], dtype=np.float32)
 
+    def rerank(self, query: str, passages: Sequence[str]) -> tuple[str, list[float]]:
+        """The reranker's id, and how well each passage answers the query: higher is better. Raises ModelMissing."""
+        body = self._post("/v1/rerank", {"query": query, "documents": list(passages)})
+        scores = {int(result["index"]): float(result["relevance_score"]) for result in body["results"]}
+        return str(body["model"]), [scores[place] for place in range(len(passages))]
+
     def embedding_form(self, model: str = "") -> str:
         """How an embedding model is computed: part of the identity of its vectors. "" while that is not known."""
         status = self.status()

@@ -1,39 +1,34 @@
-"""From a query to passages: keyword and dense search side by side, fused; usable as any LangChain retriever."""
+"""From a query to passages, each with what every stage said of it; usable as any LangChain retriever."""
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Sequence
 from dataclasses import asdict, fields
-from typing import Protocol, runtime_checkable
 
-import numpy as np
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document as LangChainDocument
 from langchain_core.retrievers import BaseRetriever
-from numpy.typing import NDArray
 from pydantic import ConfigDict
 
-from core.errors import ModelError
-from core.retrieval.fusion import DENSE_WEIGHT, KEYWORD_WEIGHT, fuse
+from core.retrieval.candidates import Candidate
 from core.retrieval.keyword import KeywordIndex
+from core.retrieval.reasons import reasons
+from core.retrieval.reranking import Reranking
+from core.retrieval.search import CANDIDATES, Embedder, Search
 from core.retrieval.serving_index import ServingIndex
 from core.retrieval.store import ChunkStore, StoredChunk
 from core.types import Passage, Scope
 
-log = logging.getLogger(__name__)
+__all__ = ["CANDIDATES", "Embedder", "HybridRetriever", "from_langchain", "to_langchain"]
 
-CANDIDATES = 50
-
-
-@runtime_checkable
-class Embedder(Protocol):
-    """Texts to vectors of length 1, shape (len(texts), dimension)."""
-
-    def embed(self, texts: list[str], *, priority: str, model: str = "") -> NDArray[np.float32]: ...
+DIAGNOSED = 100
 
 
 class HybridRetriever(BaseRetriever):
-    """Passages of one scope. While the embedder is not there, keyword search alone answers."""
+    """Passages of one scope. While the embedder is not there, keyword search alone answers.
+
+    Without `second_stage` the order is that of the fused searches; without `reranking` no CrossEncoder is asked.
+    """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, frozen=True)
 
@@ -43,6 +38,8 @@ class HybridRetriever(BaseRetriever):
     embedder: Embedder
     scope: Scope
     k: int = 3
+    second_stage: bool = True
+    reranking: Reranking | None = None
 
     def within(self, scope: Scope) -> HybridRetriever:
         """The same retriever, looking only at what `scope` may see."""
@@ -50,27 +47,22 @@ class HybridRetriever(BaseRetriever):
 
     def retrieve(self, query: str, *, k: int | None = None) -> list[Passage]:
         """The best passages for the query, rank 1 first."""
-        by_keyword = dict(self.keyword.search(query, self.scope, CANDIDATES))
-        by_vector = dict(self._dense(query))
-        weights = [DENSE_WEIGHT, KEYWORD_WEIGHT]
-        fused = fuse([list(by_vector), list(by_keyword)], weights=weights)[: k or self.k]
-        chunks = self.store.load([id for id, _ in fused], self.scope)
-        found = [(chunks[id], score) for id, score in fused if id in chunks]
-        return [
-            _passage(chunk, rank, score, by_vector.get(chunk.id), by_keyword.get(chunk.id))
-            for rank, (chunk, score) in enumerate(found, 1)
-        ]
+        wanted = k or self.k
+        return self._passages(self._search(query, max(CANDIDATES, wanted))[:wanted])
 
-    def _dense(self, query: str) -> list[tuple[int, float]]:
-        # One index from here on: another embedder may take over between the two steps, and must not be asked with this
-        # one's vector.
-        index = self.dense.current()
-        try:
-            vector = self.embedder.embed([query], priority="query", model=index.embedder)[0]
-        except ModelError as error:
-            log.warning("searching by keyword alone: %s", error)
-            return []
-        return index.search(vector, self.scope, CANDIDATES)
+    def candidates(self, query: str, k: int = DIAGNOSED) -> list[Passage]:
+        """As `retrieve`, but the k best that were looked at, with what every stage said of them: for diagnosis."""
+        return self._passages(self._search(query, k)[:k])
+
+    def _search(self, query: str, candidates: int) -> list[Candidate]:
+        search = Search(self.store.db, self.dense, self.keyword, self.embedder, self.scope, candidates)
+        found = search.run(query, second_stage=self.second_stage)
+        return self.reranking.reorder(query, found) if self.reranking and self.second_stage else found
+
+    def _passages(self, found: Sequence[Candidate]) -> list[Passage]:
+        chunks = self.store.load([one.id for one in found], self.scope)
+        there = [one for one in found if one.id in chunks]
+        return [_passage(chunks[one.id], rank, one) for rank, one in enumerate(there, 1)]
 
     def _get_relevant_documents(
         self,
@@ -81,12 +73,13 @@ class HybridRetriever(BaseRetriever):
         return [to_langchain(passage) for passage in self.retrieve(query)]
 
 
-def _passage(chunk: StoredChunk, rank: int, score: float, dense: float | None, keyword: float | None) -> Passage:
+def _passage(chunk: StoredChunk, rank: int, one: Candidate) -> Passage:
     return Passage(
         chunk_id=chunk.id, document_id=chunk.document_id, document_title=chunk.document_title, text=chunk.text,
-        start=chunk.start, end=chunk.end, page=chunk.page, heading=chunk.heading, rank=rank, score=score,
-        dense_score=dense, keyword_score=keyword, context=chunk.context, section=chunk.section,
-        section_start=chunk.section_start,
+        start=chunk.start, end=chunk.end, page=chunk.page, heading=chunk.heading, rank=rank, score=one.score,
+        dense_score=one.dense, keyword_score=one.keyword, context=chunk.context, section=chunk.section,
+        section_start=chunk.section_start, fused_score=one.fused, rerank_score=one.rerank,
+        evidence=tuple(one.parts.items()), why=reasons(one),
     )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from core.storage.tables import (
     now,
 )
 from core.types import Chunk, Document, DocumentStatus, Scope
+from core.words import chunk_words, head_words
 
 Vectors = NDArray[np.float32]
 FORM = "embedding_form:{embedder}"  # the preference that keeps how vectors are computed
@@ -64,6 +65,9 @@ class ChunkStore:
         Replaces what was there; its vectors are put aside for chunks that come out the same. `within` is done in the
         same transaction first, `then` last; what they raise undoes all. Raises Conflict for a deleted document.
         """
+        with self.db.read() as session:
+            name = _existing(session, document_id).name
+        rows = [{"document_id": document_id, **_columns(chunk, document, name)} for chunk in chunks]
         with self.db.write() as session:
             within(session)
             row = _existing(session, document_id)
@@ -79,21 +83,6 @@ class ChunkStore:
                     tables=[list(astuple(table)) for table in document.tables],
                 )
             )
-            rows = [
-                {
-                    "document_id": document_id,
-                    "position": c.position,
-                    "start": c.start,
-                    "end": c.end,
-                    "page": c.page,
-                    "heading": c.heading,
-                    "context": c.context,
-                    "section_start": c.section_start if c.section_end else c.start,
-                    "section_end": c.section_end or c.end,
-                    "text": c.text,
-                }
-                for c in chunks
-            ]
             if rows:
                 session.execute(insert(ChunkRow), rows)
             row.title, row.media_type = document.title[:400], document.media_type
@@ -200,6 +189,22 @@ class ChunkStore:
             }
 
 
+def _columns(chunk: Chunk, document: Document, name: str) -> dict[str, Any]:
+    return {
+        "position": chunk.position,
+        "start": chunk.start,
+        "end": chunk.end,
+        "page": chunk.page,
+        "heading": chunk.heading,
+        "context": chunk.context,
+        "section_start": chunk.section_start if chunk.section_end else chunk.start,
+        "section_end": chunk.section_end or chunk.end,
+        "text": chunk.text,
+        "words": chunk_words(chunk.text, chunk.context, document.language),
+        "head_words": head_words(chunk.heading, document.title, name, document.language),
+    }
+
+
 def embedded_text(heading: str, context: str, text: str) -> str:
     """What an embedder gets of a chunk: the headings above it, what it cannot be understood without, its text."""
     return "\n".join(part for part in (heading, context, text) if part)
@@ -215,6 +220,15 @@ def visible(scope: Scope) -> list[ColumnElement[bool]]:
         conditions.append(DocumentRow.id.in_(members))
     if scope.document_ids:
         conditions.append(DocumentRow.id.in_(scope.document_ids))
+    if scope.media_types:
+        conditions.append(DocumentRow.media_type.in_(scope.media_types))
+    if scope.languages:
+        conditions.append(DocumentRow.language.in_(scope.languages))
+    moment = func.coalesce(DocumentRow.changed_at, DocumentRow.written_at, DocumentRow.created_at)
+    if scope.since is not None:
+        conditions.append(moment >= scope.since)
+    if scope.until is not None:
+        conditions.append(moment < scope.until)
     return conditions
 
 

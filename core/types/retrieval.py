@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which documents a question may see: the owner's, narrowed to a collection or to single documents."""
+    """Which documents a question may see: the owner's, narrowed by everything else that is given.
+
+    `languages` are codes of ISO 639-1. A document was changed, else written, else added at `since` or later and before
+    `until`, as lists of documents are filtered.
+    """
 
     owner_id: str
     collection_id: str | None = None
     document_ids: tuple[str, ...] = ()
+    media_types: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether it leaves out any of the owner's documents."""
+        return self != Scope(self.owner_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
     """A chunk found for a question; `rank` starts at 1, scores are None where that search did not find it.
 
-    `context` is what the text cannot be understood without, such as the header of its table. `section` is the text
-    around the chunk, from the offset `section_start` on; both are empty where only the place was kept. `kept` are the
-    parts that a model was shown, as offsets into the document's text; empty: all of it.
+    `score` is what decided. `fused_score` is that of the first stage, which joins both searches; `evidence` has what
+    the second one looked at, by name and each about from 0 to 1; `rerank_score` is a CrossEncoder's, where one is
+    installed. `why` says for people what spoke for the passage. `context` is what the text cannot be understood
+    without, such as the header of its table. `section` is the text around the chunk, from the offset `section_start`
+    on; both are empty where only the place was kept. `kept` are the parts that a model was shown, as offsets into the
+    document's text; empty: all of it.
     """
 
     chunk_id: int
@@ -39,6 +56,10 @@ class Passage:
     section: str = ""
     section_start: int = 0
     kept: tuple[tuple[int, int], ...] = ()
+    fused_score: float | None = None
+    rerank_score: float | None = None
+    evidence: tuple[tuple[str, float], ...] = ()
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

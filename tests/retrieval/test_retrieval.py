@@ -14,7 +14,7 @@ from langchain_core.documents import Document as LangChainDocument
 from core.errors import ModelUnavailable
 from core.retrieval import dense
 from core.retrieval.fusion import fuse
-from core.retrieval.keyword import expression
+from core.retrieval.query import any_of, understand
 from core.retrieval.retriever import from_langchain, to_langchain
 from core.services import Services
 from core.types import Scope
@@ -230,8 +230,9 @@ def test_whatever_people_type_is_no_search_syntax(live: Services, add_text: Add,
     live.chain().retriever.retrieve(query)  # must not raise
 
 
-def test_a_query_without_words_finds_nothing() -> None:
-    assert expression("?! …") == ""
+def test_a_query_without_words_asks_for_nothing() -> None:
+    assert understand("?! …").units == ()
+    assert any_of([]) == ""
 
 
 def test_the_hostile_prompts_of_the_abuse_corpus_are_searched_without_errors(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,7 +76,7 @@ class DenseIndex:
     def search(self, vector: Vector, scope: Scope, k: int) -> Found:
         """The k nearest chunks in the scope as (chunk id, cosine), best first. `vector` has shape (dimension,)."""
         generation = self.upkeep.refresh()
-        if scope.collection_id is not None or scope.document_ids:
+        if scope.narrowed:
             return self._within(vector, scope, k, generation)
         held = self.upkeep.held
         if held is None or held.index.dimension != len(vector):
@@ -89,6 +90,11 @@ class DenseIndex:
                 return found
             wanted *= WIDER
         return self._within(vector, scope, k, generation)
+
+    def compare(self, vector: Vector, ids: Iterable[int], scope: Scope) -> dict[int, float]:
+        """The cosine of each of these chunks that the scope may see and that has a vector."""
+        wanted = np.fromiter(ids, dtype=np.int64)
+        return dict(self._compared(vector, wanted, scope, len(wanted))) if len(wanted) else {}
 
     def _within(self, vector: Vector, scope: Scope, k: int, generation: int) -> Found:
         allowed = self._allowed(scope, generation)

@@ -85,7 +85,11 @@ class DocumentTextRow(Base):
 
 
 class ChunkRow(Base):
-    """The text of a chunk is `document_texts.text[start:end]`; it is repeated here for the keyword index."""
+    """The text of a chunk is `document_texts.text[start:end]`; it is repeated here so that it is read with the row.
+
+    `words` and `head_words` are the terms of the text and of what stands over it (core/words), which the keyword index
+    holds.
+    """
 
     __tablename__ = "chunks"
     __table_args__ = (UniqueConstraint("document_id", "position"), {"sqlite_autoincrement": True})
@@ -101,6 +105,8 @@ class ChunkRow(Base):
     context: Mapped[str] = mapped_column(Text, default="")
     section_start: Mapped[int] = mapped_column(default=0)
     section_end: Mapped[int] = mapped_column(default=0)
+    words: Mapped[str] = mapped_column(Text, default="")
+    head_words: Mapped[str] = mapped_column(Text, default="")
 
 
 class VectorRow(Base):

@@ -30,6 +30,7 @@ from core.storage.tables import (
     now,
 )
 from core.types import DocumentStatus
+from core.words import chunk_words, head_words
 from tests.bench.index.base import Base, noisy
 
 CHUNKS = 20  # in a document
@@ -101,6 +102,7 @@ def write_document(session: Session, live: Services, start: int, parts: list[str
             {
                 "id": start + position + 1, "document_id": id, "position": position, "start": offset,
                 "end": offset + len(part), "page": None, "heading": "", "text": part,
+                "words": chunk_words(part, "", ""), "head_words": head_words("", f"Report {start}", "", ""),
             }
         )  # fmt: skip
         offset += len(part) + 2

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0009_evaluation"
-down_revision = "0007_sources"
+down_revision = "0008_search"
 
 
 def upgrade() -> None:

@@ -1,0 +1,119 @@
+"""One query through all stages: both searches side by side, their union, and the order that the evidence gives."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import ModelError
+from core.retrieval import hops
+from core.retrieval.candidates import Candidate, read
+from core.retrieval.dense import DenseIndex
+from core.retrieval.evidence import Weighed, weigh
+from core.retrieval.fusion import DENSE_WEIGHT, KEYWORD_WEIGHT, fuse
+from core.retrieval.keyword import KeywordIndex
+from core.retrieval.query import Query
+from core.retrieval.second_stage import in_order, judge
+from core.retrieval.serving_index import ServingIndex
+from core.retrieval.trust import knows, made_for, trusted
+from core.storage.db import Database
+from core.types import Scope
+
+log = logging.getLogger(__name__)
+
+CANDIDATES = 50  # of each search
+
+_beside = ThreadPoolExecutor(max_workers=8, thread_name_prefix="dense")
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """Texts to vectors of length 1, shape (len(texts), dimension)."""
+
+    def embed(self, texts: list[str], *, priority: str, model: str = "") -> NDArray[np.float32]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """What the dense search found, and what it takes to compare more; without an embedder nothing."""
+
+    found: dict[int, float]
+    index: DenseIndex | None = None
+    vector: NDArray[np.float32] | None = None
+
+
+class Search:
+    """One query in one scope. `candidates` is how many each of the two searches may bring."""
+
+    def __init__(
+        self, db: Database, dense: ServingIndex, keyword: KeywordIndex, embedder: Embedder, scope: Scope,
+        candidates: int = CANDIDATES,
+    ) -> None:  # fmt: skip
+        self.db = db
+        self.dense = dense
+        self.keyword = keyword
+        self.embedder = embedder
+        self.scope = scope
+        self.count = candidates
+
+    def run(self, query: str, *, second_stage: bool = True) -> list[Candidate]:
+        """The candidates with their scores, best first."""
+        asked = self.keyword.understand(query, self.scope)
+        beside = _beside.submit(self._nearest, query, asked.languages)
+        by_keyword = dict(self.keyword.search(asked, self.scope, self.count))
+        nearest = beside.result()
+        weights = [DENSE_WEIGHT, KEYWORD_WEIGHT]
+        fused = dict(fuse([list(nearest.found), list(by_keyword)], weights=weights))
+        with self.db.read() as session:
+            candidates = read(session, fused, self.scope)
+            weighed = weigh(asked, *self.keyword.rarity(session, asked))
+        for id, one in candidates.items():
+            one.keyword, one.dense = by_keyword.get(id), nearest.found.get(id)
+            one.fused = one.score = fused[id]
+        if not second_stage:
+            return sorted(candidates.values(), key=lambda one: -one.fused)
+        self._compare(nearest, candidates)
+        ranked = judge(asked, weighed, candidates)
+        return self._hop(asked, weighed, nearest, ranked)
+
+    def _hop(self, asked: Query, weighed: Weighed, nearest: Nearest, ranked: list[Candidate]) -> list[Candidate]:
+        """The same with what the best of them name by its title."""
+        seeds, found = ranked[: hops.SEEDS], {one.id: one for one in ranked}
+        with self.db.read() as session:
+            named = self.keyword.under(session, hops.names(seeds, weighed), self.scope, hops.MOST_FOUND)
+            added = read(session, [id for id in named if id not in found], self.scope)
+            everyone = [*ranked, *added.values()]
+            counts = self.keyword.counts
+            telling = hops.telling_terms(everyone, partial(counts.frequencies, session), counts.chunks(session))
+        self._compare(nearest, added)
+        judge(asked, weighed, added)
+        hops.follow(seeds, found | added, telling)
+        return in_order(found | added)
+
+    def _nearest(self, query: str, library: tuple[str, ...]) -> Nearest:
+        # One index from here on: another embedder may take over between the steps, and must not be asked with this
+        # one's vector.
+        index = self.dense.current()
+        if not trusted(query, index.embedder, library):
+            return Nearest({})
+        try:
+            vector = self.embedder.embed([query], priority="query", model=index.embedder)[0]
+        except ModelError as error:
+            log.warning("searching by keyword alone: %s", error)
+            return Nearest({})
+        return Nearest(dict(index.search(vector, self.scope, self.count)), index, vector)
+
+    def _compare(self, nearest: Nearest, candidates: dict[int, Candidate]) -> None:
+        """Give every candidate its cosine: what one search alone found is judged by both."""
+        if nearest.index is None or nearest.vector is None:
+            return
+        languages = made_for(nearest.index.embedder)
+        missing = [one.id for one in candidates.values() if one.dense is None and knows(languages, one.language)]
+        for id, cosine in nearest.index.compare(nearest.vector, missing, self.scope).items():
+            candidates[id].dense = cosine

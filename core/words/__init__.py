@@ -1,0 +1,9 @@
+"""What of a text is searched by keyword: the same terms come from a document and from a question about it."""
+
+from core.words.stems import fold, stem
+from core.words.terms import LONGEST_TERM, Piece, chunk_words, head_words, pieces, terms
+from core.words.tongue import tongue
+
+__all__ = [
+    "LONGEST_TERM", "Piece", "chunk_words", "fold", "head_words", "pieces", "stem", "terms", "tongue",
+]  # fmt: skip
