@@ -265,13 +265,8 @@ def _chain(
         store=chunks, dense=index, keyword=keyword, embedder=client, scope=scope, k=settings.passages,
         reranking=Reranking(client),
     )  # fmt: skip
-    return AnswerChain(
-        retriever,
-        EngineChatModel(client=engine),
-        engine,
-        outline=Outline(db),
-        judge=Judge.shipped(settings.calibrations),
-    )
+    judge = Judge.shipped(settings.calibrations)
+    return AnswerChain(retriever, EngineChatModel(client=engine), engine, outline=Outline(db), judge=judge)
 
 
 def _model_chain(chain: AnswerChain, client: ModelClient, model_id: str) -> AnswerChain:
