@@ -230,9 +230,7 @@ def build(settings: Settings, client: ModelClient | None = None) -> Services:
     chain = cache(lambda: _chain(settings, db, chunks, index, client, ActiveEngine(client, endpoints)))
     namer = Namer(conversations, prompts, lambda: chain().model)
     workbench = Workbench(db, client, settings.model_store)
-    comparisons = Comparisons(
-        db, prompts, recipe, lambda model_id: _guest_chain(chain(), GuestEngine(client, model_id))
-    )
+    comparisons = Comparisons(db, prompts, recipe, lambda model_id: chain().by(GuestEngine(client, model_id)))
     records = TurnRecords(db, prompts, pipelines, recipe)
     turns = Turns(chain, conversations, records, namer.name)
     batches, library = Batches(db, jobs), Library(db, documents)
@@ -266,13 +264,6 @@ def _chain(
         outline=Outline(db),
         judge=Judge.shipped(settings.calibrations),
     )
-
-
-def _guest_chain(chain: AnswerChain, engine: GuestEngine) -> AnswerChain:
-    """The same way of a question, answered by another model."""
-    from core.models.chat_model import EngineChatModel
-
-    return chain.by(EngineChatModel(client=engine), engine)
 
 
 _services: Services | None = None
