@@ -132,6 +132,11 @@ class Settings(BaseSettings):
         return self.cache or self.data / "cache"
 
     @cached_property
+    def calibrations(self) -> Path:
+        """Folder of what collections have of their own to tell how sure an answer is."""
+        return self.data / "calibrations"
+
+    @cached_property
     def model_store(self) -> Path:
         return self.models or self.data / "models"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,14 +22,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("run_file", type=Path, metavar="FILE", help="what `evaluate answers … --out FILE` wrote")
     parser.add_argument("--name", default="", help="what it is fitted on, as pages show it; default: the file's name")
-    parser.add_argument("--out", type=Path, default=CALIBRATION, help="where the calibration goes; default: in use")
+    parser.add_argument("--collection", metavar="ID", help="for this collection alone, by its id; default: for all")
+    parser.add_argument("--out", type=Path, help="write it there instead of putting it to use")
     parser.add_argument("--json", action="store_true", help="print the calibration as JSON")
 
 
-def run(options: argparse.Namespace, _settings: Settings) -> int:
+def run(options: argparse.Namespace, settings: Settings) -> int:
     """Fit, write and say how good it is. Raises SettingsError for a file that is no run."""
+    if options.collection and not re.fullmatch(r"[0-9a-f]{32}", options.collection):
+        raise SettingsError("That is no id of a collection. GET /api/v1/collections tells the ids.")
+    own = settings.calibrations / f"{options.collection}.json" if options.collection else CALIBRATION
     made = fit(list(judged(options.run_file)), name=options.name or options.run_file.stem)
-    save(made, options.out)
+    save(made, options.out or own)
     sys.stdout.write((json.dumps(made.as_dict(), indent=1) if options.json else in_words(made)) + "\n")
     return 0
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from core.chat.citations import MARKER, Checked, abstains, nearest
 from core.chat.confidence import CALIBRATION, Calibration, load
 from core.chat.signals import signals
+from core.errors import SettingsError
 from core.guard import visible
 from core.types import Citation, Cited, Passage, Way
+
+log = logging.getLogger(__name__)
 
 NOTHING_FOUND = "I could not find this in your documents."
 NEAREST = 3  # passages that are offered
@@ -19,14 +24,29 @@ NOT_FROM_DOCUMENTS = "Not from your documents, but from what the model knows:"
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Decides whether an answer is given as one. Without a calibration only the model's own abstention counts."""
+    """Decides whether an answer is given as one. Without a calibration only the model's own abstention counts.
+
+    `folder` has the calibrations of collections, each named by the collection's id.
+    """
 
     calibration: Calibration | None = None
+    folder: Path | None = None
 
     @classmethod
-    def shipped(cls) -> Judge:
+    def shipped(cls, folder: Path | None = None) -> Judge:
         """With the generic calibration; without it answers have no confidence, and nothing else is missing."""
-        return cls(load(CALIBRATION) if CALIBRATION.exists() else None)
+        return cls(load(CALIBRATION) if CALIBRATION.exists() else None, folder)
+
+    def of(self, collection_id: str | None) -> Judge:
+        """The judge of a collection: with its own calibration, where it has one."""
+        path = self.folder / f"{collection_id}.json" if self.folder and collection_id else None
+        if path is None or not path.exists():
+            return self
+        try:
+            return Judge(load(path))
+        except SettingsError as problem:  # answers do not wait until somebody has repaired a file
+            log.warning("the generic calibration is used: %s", problem)
+            return self
 
     def judge(self, query: str, passages: Sequence[Passage], checked: Checked, logprobs: Sequence[float]) -> Cited:
         """The answer with its confidence, or in its place the nearest passages."""

@@ -126,3 +126,17 @@ def test_signals_are_finite_whatever_comes() -> None:
         for text in ("", "x", "[1]", "I could not find this in your documents."):
             found = signals("?", [BRIDGE], check(text, [BRIDGE], "?"), logprobs)
             assert all(math.isfinite(value) for value in found.values())
+
+
+def test_a_collection_has_its_own_calibration_and_a_broken_one_is_passed_over(tmp_path: Path) -> None:
+    generic = Calibration({}, 2.0, 0.5, "generic", 1, 0.5)
+    judge = Judge(generic, tmp_path)
+    made = fit(rows(), name="mine")
+    save(made, tmp_path / "c1.json")
+    (tmp_path / "c2.json").write_text("{")
+    assert judge.of("c1").calibration == made
+    assert [judge.of(id).calibration for id in ("c2", "c3", None)] == [generic] * 3
+
+
+def test_the_command_refuses_what_is_no_collection(tmp_path: Path) -> None:
+    assert main(["calibrate", str(tmp_path / "run.json"), "--collection", "../../x"]) == 1
