@@ -201,7 +201,7 @@ def contradicted() -> Scene:
         cases.append(
             Case(f"What is the top speed of the {ship}?", "24 knots", f"The top speed of the {ship} is 31 knots.")
         )
-    return Scene(files, cases)
+    return Scene(files, cases, passages=10)
 
 
 def expected_wrong() -> Scene:
