@@ -162,7 +162,9 @@ def ask(
 
 
 def _followed(events: Iterator[Event], began: float) -> tuple[Cited, tuple[Passage, ...], tuple[str, ...], float]:
-    cited, kept, left_out, first = Cited("", ()), (), (), 0.0
+    cited, first = Cited("", ()), 0.0
+    kept: tuple[Passage, ...] = ()
+    left_out: tuple[str, ...] = ()
     for event in events:
         if isinstance(event, Token) and not first:
             first = time.perf_counter() - began

@@ -8,14 +8,16 @@ import sys
 from pathlib import Path
 
 from core import services
-from core.errors import BadDataset, Cancelled
+from core.errors import BadDataset
 from core.evaluation.dataset import load_dataset
 from core.evaluation.progress import Terminal
 from core.evaluation.report import Report, table
 from core.evaluation.run import ANSWERS, Spec, evaluate
+from core.evaluation.runs import STOPPED
 from core.settings import Settings
 
 SEED = 7
+INTERRUPTED = 130  # what shells say of a command that Ctrl-C ended
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -55,8 +57,9 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     finally:
         main.release()
     _show(report, options)
-    if report.state == "stopped":
-        raise Cancelled("stopped; the figures are of the questions that were asked until then.")
+    if report.state == STOPPED:
+        print("groundwork: stopped; the figures are of the questions that were asked until then.", file=sys.stderr)
+        return INTERRUPTED
     return 0
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -62,6 +63,7 @@ def worker_process(corpus: Services) -> Iterator[None]:
         "GROUNDWORK_DATA": str(settings.data),
         "GROUNDWORK_MODELS": str(settings.model_store),
         "GROUNDWORK_CACHE": str(settings.cache_folder),
+        "GROUNDWORK_EMBEDDING_MODEL": settings.embedding_model,
     }
     with ExitStack() as stack:
         for _ in range(WORKERS):
@@ -161,15 +163,19 @@ def _by_hash(dataset: Dataset) -> dict[str, _Source]:
         name, body = entry_file(entry)
         sha256 = hashlib.sha256(body).hexdigest()
         before = found[sha256].ids if sha256 in found else ()
-        found[sha256] = _Source(name, (*before, entry.id), lambda body=body: io.BytesIO(body))  # type: ignore[misc]
+        found[sha256] = _Source(name, (*before, entry.id), partial(io.BytesIO, body))
     judged = {id for ids in dataset.relevant.values() for id in ids}
     for path in dataset.files:
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         before = found[sha256].ids if sha256 in found else ()
         own = path.name if path.name in judged else path.stem
-        found[sha256] = _Source(path.name, (*before, own), lambda path=path: path.open("rb"))  # type: ignore[misc]
+        found[sha256] = _Source(path.name, (*before, own), partial(_opened, path))
     return found
+
+
+def _opened(path: Path) -> BinaryIO:
+    return path.open("rb")
 
 
 def _wait(main: Services, corpus: Services, watch: Watch) -> None:

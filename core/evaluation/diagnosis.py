@@ -113,7 +113,7 @@ def _only_looks_like_it(wanted: Wanted, quote: Citation, shown: Sequence[Passage
     """Whether the expected words stand in the prompt for another reason, and the quote is what answers the question."""
     if wanted.relevant and quote.document_id not in wanted.relevant:
         return False
-    there = max(best_coverage(passage.text, wanted.question, wanted.answers) for passage in shown)
+    there = max(best_coverage(passage.text, wanted.question, wanted.answers, alone=True) for passage in shown)
     return coverage(wanted.question, quote.quote) >= TWICE * there
 
 

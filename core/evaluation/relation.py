@@ -44,27 +44,29 @@ def holds(text: str, question: str, answers: Sequence[str], *, beside: str = "",
     return says(text, answers) and best_coverage(text, question, answers, beside=beside) >= least
 
 
-def best_coverage(text: str, question: str, answers: Sequence[str], *, beside: str = "") -> float:
-    """How much of the question stands near the answer at best; 0 where the text does not say it."""
+def best_coverage(text: str, question: str, answers: Sequence[str], *, beside: str = "", alone: bool = False) -> float:
+    """How much of the question stands near the answer at best; 0 where the text does not say it.
+
+    `alone` looks at the sentence with the answer, without its neighbours.
+    """
     parts = [part for part in SENTENCE.split(text) if part.strip()]
     best = 0.0
     for place, part in enumerate(parts):
-        together = part
+        together, following = part, "".join(parts[place + 1 : place + 2])
         if not says(part, answers):
-            together = " ".join(parts[place : place + 2])  # an answer may go over the end of a line
-            if not says(together, answers):
+            together = f"{part} {following}"  # an answer may go over the end of a line
+            if says(following, answers) or not says(together, answers):
                 continue
-        near = " ".join(
-            [_tail(parts[place - 1]) if place else "", together[: 4 * AROUND], *parts[place + 1 : place + 2]]
-        )
-        best = max(best, coverage(question, f"{beside} {near[: 8 * AROUND]}"))
+        before, after = ("", "") if alone else (_tail(parts, place), following)
+        near = f"{before} {together[: 4 * AROUND]} {after}"[: 8 * AROUND]
+        best = max(best, coverage(question, f"{beside} {near}"))
     if not best and says(text, answers):
         return coverage(question, f"{beside} {text[: 8 * AROUND]}")
     return best
 
 
-def _tail(text: str) -> str:
-    return text[-AROUND:]
+def _tail(parts: Sequence[str], place: int) -> str:
+    return parts[place - 1][-AROUND:] if place else ""
 
 
 def _has(word: str, there: set[str], stems: set[str]) -> bool:

@@ -21,6 +21,7 @@ from core.evaluation.report import Report
 from core.evaluation.retrieval import judged, measure_retrieval, retrieval_figures
 from core.evaluation.runs import COMPLETE, FAILED, STOPPED, RunBook
 from core.evaluation.why import why_missed
+from core.prompts import PURPOSES
 from core.readiness import wait_until_ready
 from core.services import Services
 from core.settings import VERSION
@@ -28,6 +29,7 @@ from core.types import Scope
 
 RETRIEVAL, ANSWERS = "retrieval", "answers"
 MOST_NAMED = 5
+READY_SECONDS = 600.0  # nobody sits before it: a slow first start must not end a long measurement
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def evaluate(
     watch, owner_id = Stoppable(told, cancel), main.accounts.who().id
     candidates = judged(dataset) if spec.kind == RETRIEVAL else dataset.questions
     questions = sample(candidates, spec.limit, spec.seed)
-    wait_until_ready(main, chat=spec.kind == ANSWERS)
+    wait_until_ready(main, READY_SECONDS, chat=spec.kind == ANSWERS)
     with _corpus(main, dataset, spec, watch, working) as corpus:
         notes, pipeline = (*dataset.notes, *_unread(corpus)), pipeline_of(main)
         book, measured = RunBook(main.db), Measured()
@@ -70,6 +72,8 @@ def evaluate(
             wanted=len(questions), pipeline=pipeline,
         )  # fmt: skip
         recorder, state = Recorder(watch, book, run_id, measured), COMPLETE
+        corpus.services.chain()  # what it loads is not to be part of the first question's time
+        main.client.prepare()
         try:
             _measure(main, corpus, dataset, spec, questions, measured, recorder, cancel)
         except (Cancelled, KeyboardInterrupt):
@@ -91,7 +95,7 @@ def evaluate(
 def pipeline_of(services: Services) -> dict[str, Any]:
     """Everything that decides the answers, as it is stored with a run."""
     recipe = services.turns.records.recipe()
-    published = {name: services.prompts.published(name) for name in ("answer", "condense")}
+    published = {name: services.prompts.published(name) for name in PURPOSES}
     return {
         **{name: value for name, value in asdict(recipe).items() if name != "options"},
         "sampling": asdict(recipe.options),
@@ -107,7 +111,7 @@ def _corpus(main: Services, dataset: Dataset, spec: Spec, watch: Watch, working:
         with prepared(main, dataset, watch, working=working, fresh=spec.fresh) as corpus:
             yield corpus
         return
-    ids = {}
+    ids: dict[str, tuple[str, ...]] = {}
     named = {id for ids_of in dataset.relevant.values() for id in ids_of}
     for document in main.documents.list_documents(
         owner_id=spec.own.owner_id, collection_id=spec.own.collection_id

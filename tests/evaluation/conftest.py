@@ -15,6 +15,7 @@ from core.evaluation.corpus import Working
 from core.services import Services
 from ingest.intake import Intake, IntakeOptions
 from ingest.presence import Presence
+from ingest.split import BUDGET
 from ingest.worker import Worker
 
 TEXTS = {
@@ -55,11 +56,11 @@ def dataset_folder(tmp_path: Path) -> Path:
     return write_set(tmp_path / "harbour")
 
 
-def worker_over(services: Services, stop: threading.Event | None = None) -> Worker:
+def worker_over(services: Services, stop: threading.Event | None = None, *, budget: int = BUDGET) -> Worker:
     """The real worker over these services, with their client as the embedder and words as tokens."""
     intake = Intake(
         services.db, services.files, services.chunks, embedder=services.client,
-        counter=lambda: lambda text: len(text.split()), options=IntakeOptions(services.settings.embedding_model),
+        counter=lambda: lambda text: len(text.split()), options=IntakeOptions(services.settings.embedding_model, budget=budget),
     )  # fmt: skip
     return Worker(services.jobs, intake, Presence(services.settings.run), stop or threading.Event())
 

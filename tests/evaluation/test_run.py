@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,12 +16,15 @@ from core.errors import BadDataset, Cancelled, ModelCrashed
 from core.evaluation import command
 from core.evaluation.corpus import Working, entry_file, prepared
 from core.evaluation.dataset import Entry, load_dataset
+from core.evaluation.ledger import unaccounted
 from core.evaluation.report import table
 from core.evaluation.run import Spec, evaluate
 from core.evaluation.runs import COMPLETE, FAILED, INTERRUPTED, RUNNING, STOPPED
 from core.services import Services
 from core.settings import Settings
 from core.storage.tables import EvaluationRunRow
+from core.traces import Trace
+from core.types import ChatMessage, Passage, Usage
 from tests.evaluation.conftest import TEXTS, write_set
 from tests.small import SmallClient
 
@@ -29,6 +34,17 @@ ME = "local"
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings(data=tmp_path / "data", models=tmp_path / "data" / "models", cache=tmp_path / "cache", passages=2)
+
+
+@pytest.fixture
+def client(settings: Settings) -> SmallClient:
+    """Says the first sentence of the first passage, below its heading."""
+    return SmallClient(settings.run, first_sentence)
+
+
+def first_sentence(messages: Sequence[ChatMessage]) -> str:
+    found = re.search(r"^\[1\] \(.*\)\n(?:#.*\s+)?(.+?[.!?])(?:\s|$)", messages[-1].content, re.MULTILINE)
+    return f"{found[1]} [1]" if found else "I could not find this in your documents."
 
 
 def quiet(_stage: str, _done: int, _total: int) -> None:
@@ -113,20 +129,20 @@ def test_a_wrong_answer_is_counted_as_wrong(
     assert report.figures["questions that failed"].value == 0
 
 
-def test_what_is_left_out_without_a_word_is_counted(
-    live: Services, dataset_folder: Path, working: Working, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from core.evaluation import answers
-
-    kept = answers._followed
-
-    def forgetful(*arguments):  # type: ignore[no-untyped-def]
-        cited, passages, left_out, first = kept(*arguments)
-        return cited, passages[:1], left_out, first
-
-    monkeypatch.setattr(answers, "_followed", forgetful)
-    report = evaluate(live, load_dataset(dataset_folder), Spec("answers"), quiet, working=working)
-    assert report.figures["truncations without a ledger entry"].value == 5, "two were found, one is there"
+def test_what_is_left_out_without_a_word_is_counted() -> None:
+    first = Passage(1, "a", "A", "one two", 0, 7, None, "", 1, 1.0)
+    second = Passage(2, "b", "B", "three", 50, 55, None, "", 2, 0.5)
+    whole = Trace()
+    assert unaccounted([first, second], [first, second], [], whole) == 0
+    assert unaccounted([first, second], [first], ["B: a passage did not fit."], whole) == 0
+    assert unaccounted([first, second], [first], [], whole) == 1
+    assert unaccounted([first], [replace(first, start=3, end=40)], [], whole) == 0, "a neighbour was put beside it"
+    shorter = Trace()
+    shorter.ledger = {"frame": 200, "history": 0, "passages": [100, 100]}
+    shorter.usage = Usage(prompt_tokens=410)
+    assert unaccounted([], [], [], shorter) == 0
+    shorter.usage = Usage(prompt_tokens=250)
+    assert unaccounted([], [], [], shorter) == 1, "the engine read less than was counted"
 
 
 def test_a_measurement_that_is_stopped_keeps_what_was_asked(
@@ -141,10 +157,10 @@ def test_a_measurement_that_is_stopped_keeps_what_was_asked(
     report = evaluate(
         live, load_dataset(dataset_folder), Spec("answers"), stop_after_two, cancel=cancel, working=working
     )
-    assert (report.state, report.questions) == (STOPPED, 3)
+    assert (report.state, report.questions) == (STOPPED, 2)
     (run,) = live.evaluations.book.list_runs(owner_id=ME)
-    assert (run.state, run.wanted, run.asked) == (STOPPED, 5, 3)
-    assert run.figures["right"].n == 3
+    assert (run.state, run.wanted, run.asked) == (STOPPED, 5, 2)
+    assert run.figures["right"].n == 2
 
 
 def test_a_measurement_that_is_stopped_at_once_ends_as_stopped(

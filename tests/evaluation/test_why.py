@@ -22,8 +22,9 @@ from core.evaluation.diagnosis import Cause
 from core.evaluation.why import why_missed, why_wrong
 from core.services import Services, build
 from core.settings import Settings
-from core.types import GenerationOptions, Scope
+from core.types import Scope
 from ingest import sandbox
+from ingest.split import BUDGET
 from tests.evaluation.conftest import worker_over
 from tests.small import SmallClient
 
@@ -44,12 +45,13 @@ class Case:
 
 @dataclass
 class Scene:
-    """Files and questions about them. `room` is the context of the model."""
+    """Files and questions about them. `room`: tokens that are left for passages, `budget`: those of a chunk."""
 
     files: dict[str, bytes]
     cases: list[Case]
     passages: int = 3
-    room: int = 4096
+    room: int | None = None
+    budget: int = BUDGET
     late: Callable[[Services], list[Case]] | None = field(default=None)
 
 
@@ -143,7 +145,7 @@ def not_in_top() -> Scene:
                 relevant=(f"{ship}.md",),
             )
         )
-    return Scene(files, cases)
+    return Scene(files, cases, budget=40)
 
 
 def below_cut() -> Scene:
@@ -167,7 +169,7 @@ def cut_from_context() -> Scene:
         )
         for ship in SHIPS
     }
-    return Scene(files, [Case(f"What is the length of the {ship}?", "93 metres") for ship in SHIPS], room=-12)
+    return Scene(files, [Case(f"What is the length of the {ship}?", "93 metres") for ship in SHIPS], room=12)
 
 
 def ignored() -> Scene:
@@ -199,7 +201,7 @@ def contradicted() -> Scene:
         cases.append(
             Case(f"What is the top speed of the {ship}?", "24 knots", f"The top speed of the {ship} is 31 knots.")
         )
-    return Scene(files, cases)
+    return Scene(files, cases, passages=10)
 
 
 def expected_wrong() -> Scene:
@@ -259,7 +261,7 @@ def played(scene: Scene, folder: Path) -> Iterator[tuple[Services, SmallClient]]
     try:
         for name, body in scene.files.items():
             live.documents.add(io.BytesIO(body), name=name, owner_id=ME)
-        worker = worker_over(live)
+        worker = worker_over(live, budget=scene.budget)
         while worker.work_one():
             pass
         yield live, client
@@ -275,13 +277,13 @@ def causes(scene: Scene, folder: Path) -> list[str]:
         found = []
         for number, case in enumerate(cases):
             client.reply = lambda messages, case=case: case.reply
-            if scene.room < 0:
-                client.context_tokens = lambda case=case: room_for_the_question(live, client, case) - scene.room  # type: ignore[method-assign]
+            if scene.room is not None:
+                client.context_tokens = lambda case=case: room_for_the_question(live, client, case) + scene.room  # type: ignore[method-assign]
             question = Question(str(number), case.question, (case.expected,))
             relevant = {question.id: dict.fromkeys(case.relevant, 1.0)} if case.relevant else {}
             dataset = Dataset("made", (question,), relevant)
             answered = ask(
-                corpus, question, options=GenerationOptions(), cancel=threading.Event(),
+                corpus, question, options=live.turns.records.recipe().options, cancel=threading.Event(),
                 why=lambda q, cited, kept, dataset=dataset: why_missed(corpus, dataset, q, cited, kept, raw=raw),
             )  # fmt: skip
             assert not answered.reply.right, f"{case.question} was answered rightly: {answered.reply.text}"

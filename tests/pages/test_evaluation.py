@@ -91,6 +91,7 @@ def test_what_goes_on_is_shown_on_a_new_page_and_can_be_stopped(
     client.gate.clear()
     begin(visit(PAGE))
     at = fine(visit(PAGE))
+    at.segmented_control(key="evaluation-view").set_value("Measure").run()
     assert at.button(key="evaluation-start").disabled
     at.button(key="evaluation-stop").click().run()
     client.gate.set()
