@@ -51,7 +51,7 @@ class Suspicion:
 # Kind, weight, pattern, and the letters of which some must be there before the pattern is tried. What alone is enough
 # weighs 1; the rest must come together in one sentence.
 _SIGNS: tuple[tuple[str, float, str, str], ...] = (
-    ("override", 1.0, rf"\b(?:ignor(?:e|ing)|disregard|forget|override|bypass|neglect)\b[^.\n]{{0,30}}\b{EARLIER}\b[^.\n]{{0,30}}\b{ORDERS}", "ignor|disregard|forget|overrid|bypass|neglect"),
+    ("override", 1.0, rf"\b(?:ignor(?:e|ing)|disregard(?! (?:for|of)\b)|forget|override|bypass|neglect)\b[^.\n]{{0,30}}\b{EARLIER}\b[^.\n]{{0,30}}\b{ORDERS}", "ignor|disregard|forget|overrid|bypass|neglect"),
     ("override", 1.0, r"\b(?:ignore|forget|disregard)\b[^.\n]{0,20}\b(?:everything|anything|all|what)\b[^.\n]{0,20}\b(?:before|above|learned|told|said|earlier)\b", "ignore|forget|disregard"),
     ("override", 1.0, r"\b(?:ignore|forget|disregard|bypass)\b[^.\n]{0,20}\b(?:previous|prior|all|your|the)\b[^.\n]{0,16}\b(?:inputs?|conversations?|rules|safety|guardrails|filters?|ethic\w*)\b", "ignore|forget|disregard|bypass"),
     ("override", 0.6, r"\bnew (?:instructions?|rules?|prompt|task|directive)\b\s*(?::|are\b|is\b)", "new "),

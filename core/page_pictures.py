@@ -49,6 +49,10 @@ class PagePictures:
         self._lock = threading.Lock()
         self._drawing = threading.BoundedSemaphore(AT_ONCE)
 
+    def can_draw(self, text: DocumentText, media_type: str) -> bool:
+        """Whether there may be a picture: the file is of a kind that is drawn, and has pages."""
+        return bool(text.pages) and media_type.startswith(DRAWN)
+
     def draw(self, citations: Sequence[Citation], text: DocumentText, *, owner_id: str) -> PagePicture | None:
         """The page of the first citation, with the quotations of that page marked.
 
@@ -58,7 +62,7 @@ class PagePictures:
         first = citations[0]
         info = self._documents.get(first.document_id, owner_id=owner_id)
         page = page_of(text, first.start)
-        if page is None or not info.media_type.startswith(DRAWN):
+        if page is None or not self.can_draw(text, info.media_type):
             return None
         words = [_wanted(citation, text, page) for citation in citations if page.start <= citation.start < page.end]
         wish = {"page": page.number, "words": words[:MOST_QUOTES]}

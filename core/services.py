@@ -229,13 +229,15 @@ def build(settings: Settings, client: ModelClient | None = None, *, beside: Serv
         endpoint = endpoints.active()
         model = endpoint.model if endpoint else models.active_id()
         sha256 = "" if endpoint else find_model(model, settings.model_store).sha256
-        url = endpoint.url if endpoint else ""
-        return Recipe(model, sha256, settings.embedding_model, settings.passages, options, url, habits)
+        address = endpoint.url if endpoint else ""
+        return Recipe(model, sha256, settings.embedding_model, settings.passages, options, address, habits)
 
     chain = cache(lambda: _chain(settings, db, chunks, index, client, ActiveEngine(client, endpoints)))
     namer = Namer(conversations, prompts, lambda: chain().model)
     workbench = Workbench(db, client, settings.model_store)
-    comparisons = Comparisons(db, prompts, recipe, lambda model_id: _model_chain(chain(), client, model_id))
+    comparisons = Comparisons(
+        db, prompts, recipe, lambda model_id: chain().by(GuestEngine(client, model_id)) if model_id else chain()
+    )
     replays = Replays(db, prompts, models, comparisons.chain)
     records = TurnRecords(db, prompts, pipelines, recipe)
     turns = Turns(chain, conversations, records, namer.name)
@@ -267,16 +269,6 @@ def _chain(
     )  # fmt: skip
     judge = Judge.shipped(settings.calibrations)
     return AnswerChain(retriever, EngineChatModel(client=engine), engine, outline=Outline(db), judge=judge)
-
-
-def _model_chain(chain: AnswerChain, client: ModelClient, model_id: str) -> AnswerChain:
-    """The same way of a question, answered by a model of this machine; by what answers now where it is ""."""
-    if not model_id:
-        return chain
-    from core.models.chat_model import EngineChatModel
-
-    engine = GuestEngine(client, model_id)
-    return chain.by(EngineChatModel(client=engine), engine)
 
 
 _services: Services | None = None

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 
 from core.errors import BadPrompt, Conflict, NotFound
-from core.prompts import PURPOSES, check, render, split_roles, word_difference
+from core.prompts import PURPOSES, SHIPPED, Prompts, check, render, split_roles, word_difference
 from core.services import Services
 
 ME = "local"
@@ -108,3 +109,37 @@ def test_the_difference_is_told_by_words() -> None:
     assert "".join(t for kind, t in steps if kind != "added") == "Answer in two sentences."
     assert "".join(t for kind, t in steps if kind != "removed") == "Answer in one short sentence."
     assert ("same", "Answer in ") in steps
+
+
+@pytest.fixture
+def reworded(live: Services, tmp_path: Path) -> Prompts:
+    """The prompts as a later version of Groundwork would find them: with another wording of the answer prompt."""
+    for seed in live.prompts.seeds.glob("*.md"):
+        (tmp_path / seed.name).write_text(seed.read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "answer.md").write_text(GOOD + "\nBriefly.\n", encoding="utf-8")
+    return Prompts(live.db, tmp_path)
+
+
+def test_a_new_wording_that_ships_is_put_to_use_where_the_shipped_one_was(live: Services, reworded: Prompts) -> None:
+    reworded.prepare(author_id=ME)
+    reworded.prepare(author_id=ME)
+    found = live.prompts.published("answer")
+    assert (found.version, found.text, found.reason) == (2, GOOD + "\nBriefly.", SHIPPED)
+    assert [(move.from_version, move.to_version) for move in live.prompts.publications("answer")] == [(1, 2)]
+    assert len(live.prompts.versions("condense")) == 1
+
+
+def test_a_new_wording_that_ships_does_not_replace_what_somebody_wrote(live: Services, reworded: Prompts) -> None:
+    mine = live.prompts.save("answer", GOOD, author_id=ME, reason="shorter")
+    live.prompts.publish("answer", mine.version, author_id=ME, reason="shorter")
+    reworded.prepare(author_id=ME)
+    assert live.prompts.published("answer").text == GOOD
+    assert live.prompts.versions("answer")[0].reason == SHIPPED
+
+
+def test_who_went_back_to_the_first_wording_keeps_it(live: Services, reworded: Prompts) -> None:
+    reworded.prepare(author_id=ME)
+    live.prompts.publish("answer", 1, author_id=ME, reason="better")
+    live.prompts.prepare(author_id=ME)
+    reworded.prepare(author_id=ME)
+    assert live.prompts.published("answer").version == 1

@@ -131,8 +131,8 @@ def _chunk(event: Event) -> dict[str, Any] | None:
         case Retrieved(passages):
             return {"choices": [], "passages": [_passage(n, passage) for n, passage in enumerate(passages, 1)]}
         case Cited(text, citations):
-            extra = {"answer": text, "citations": [_citation(citation) for citation in citations]}
-            extra["verdict"] = to_row(event)
+            found = {"citations": [_citation(citation) for citation in citations], "verdict": to_row(event)}
+            extra: dict[str, Any] = {"answer": text, **found}
             return {"choices": [_choice({}, "stop")], **extra}
         case Done(usage):
             return {"choices": [], "usage": _usage(usage)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.retrievers import BaseRetriever
@@ -21,12 +21,17 @@ from core.chat.remembering import condense, remember
 from core.chat.request import AnswerRequest
 from core.chat.speaking import Speaker
 from core.chat.ways import is_thanks, way_of
+from core.models.chat_model import ChatEngine, EngineChatModel
 from core.types import Cited, Done, Event, Passage, Retrieved, Token, Way
 
 __all__ = ["NOTHING_FOUND", "AnswerChain", "AnswerRequest"]
 
 HELLO = "Hello. Ask me something about your documents; I answer from them and show where it stands."
 WELCOME = "You are welcome."
+
+
+class CountingEngine(ChatEngine, TokenCounter, Protocol):
+    """What answers, and counts as it does."""
 
 
 class AnswerChain(Runnable[AnswerRequest, Event]):
@@ -47,9 +52,10 @@ class AnswerChain(Runnable[AnswerRequest, Event]):
         self.judge = judge or Judge()
         self._speaker = Speaker(model)
 
-    def by(self, model: BaseChatModel, counter: TokenCounter) -> AnswerChain:
+    def by(self, engine: CountingEngine) -> AnswerChain:
         """The same way of a question, answered by another model."""
-        return AnswerChain(self.retriever, model, counter, outline=self.outline, judge=self.judge)
+        model = EngineChatModel(client=engine)
+        return AnswerChain(self.retriever, model, engine, outline=self.outline, judge=self.judge)
 
     def invoke(self, input: AnswerRequest, config: RunnableConfig | None = None, **kwargs: Any) -> Cited:
         return next(event for event in self.stream(input, config, **kwargs) if isinstance(event, Cited))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from core.chat.cutting import cut, shown
@@ -141,16 +141,18 @@ def _passages(
         if size + MARGIN > room:
             cuts.append(cut_passage(passage, price[_place(passage)], NO_ROOM))
             continue
-        kept.append(passage)
+        missing = _cuts(len(kept) + 1, passage, question, max(0, price[_place(passage)] - size), counter)
+        kept.append(passage if missing else replace(passage, kept=()))  # the parts may be all that there is
         spent.append(size)
         room -= size + MARGIN
-        if passage.kept:
-            cuts += _cuts(len(kept), passage, question, max(0, price[_place(passage)] - size), counter)
+        cuts += missing
     return kept, spent, cuts
 
 
 def _cuts(number: int, passage: Passage, question: str, tokens: int, counter: TokenCounter) -> list[Cut]:
     """What the model was not shown of a passage: `tokens` in all, for one reason or the other."""
+    if not passage.kept:
+        return []
     parts = withheld(passage, question)
     words = [passage.text[start - passage.start : end - passage.start] for start, end in parts]
     spent = min(tokens, sum(counter.count(words))) if words else 0

@@ -52,12 +52,12 @@ def best_coverage(text: str, question: str, answers: Sequence[str], *, beside: s
     parts = [part for part in SENTENCE.split(text) if part.strip()]
     best = 0.0
     for place, part in enumerate(parts):
-        together = part
+        together, following = part, "".join(parts[place + 1 : place + 2])
         if not says(part, answers):
-            together = " ".join(parts[place : place + 2])  # an answer may go over the end of a line
-            if not says(together, answers):
+            together = f"{part} {following}"  # an answer may go over the end of a line
+            if says(following, answers) or not says(together, answers):
                 continue
-        before, after = ("", "") if alone else (_tail(parts, place), "".join(parts[place + 1 : place + 2]))
+        before, after = ("", "") if alone else (_tail(parts, place), following)
         near = f"{before} {together[: 4 * AROUND]} {after}"[: 8 * AROUND]
         best = max(best, coverage(question, f"{beside} {near}"))
     if not best and says(text, answers):

@@ -29,6 +29,7 @@ from core.types import Scope
 
 RETRIEVAL, ANSWERS = "retrieval", "answers"
 MOST_NAMED = 5
+READY_SECONDS = 600.0  # nobody sits before it: a slow first start must not end a long measurement
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def evaluate(
     watch, owner_id = Stoppable(told, cancel), main.accounts.who().id
     candidates = judged(dataset) if spec.kind == RETRIEVAL else dataset.questions
     questions = sample(candidates, spec.limit, spec.seed)
-    wait_until_ready(main, chat=spec.kind == ANSWERS)
+    wait_until_ready(main, READY_SECONDS, chat=spec.kind == ANSWERS)
     with _corpus(main, dataset, spec, watch, working) as corpus:
         notes, pipeline = (*dataset.notes, *_unread(corpus)), pipeline_of(main)
         book, measured = RunBook(main.db), Measured()

@@ -34,21 +34,25 @@ def draw(message: MessageView, number: int, asked: str, user: User) -> None:
             st.info(GONE, icon=":material/delete:")
             return
         services = state.services()
+        document = services.documents.get(first.document_id, owner_id=user.id)
         text = services.documents.text(first.document_id, owner_id=user.id)
         page = page_of(text, first.start)
         st.caption(" · ".join(_facts(found, text, page)))
         passage = next((passage for passage in message.passages if passage.rank == number), None)
         if passage is not None:
             _warn(passage)
-        with st.container(border=True, key="source-text"):
-            st.markdown(surroundings(found, text, page))
-        _picture(found, text, user)
-        if passage is not None:
-            _reasons(passage, message, asked)
+        beside = st.columns([2, 3]) if services.pictures.can_draw(text, document.media_type) else [st.container()]
+        with beside[0]:
+            with st.container(border=True, key="source-text"):
+                st.markdown(surroundings(found, text, page))
+            if passage is not None:
+                _reasons(passage, message, asked)
+        with beside[-1]:
+            _picture(found, text, user)
         st.download_button(
             "Download the original",
             data=lambda: services.documents.content(first.document_id, owner_id=user.id)[1],
-            file_name=services.documents.get(first.document_id, owner_id=user.id).name,
+            file_name=document.name,
             mime="application/octet-stream",
             icon=":material/download:",
             on_click="ignore",

@@ -290,6 +290,6 @@ def test_what_does_not_fit_is_cut_with_an_entry(client: SmallClient) -> None:
 
 def test_another_model_answers_the_same_way(live: Services, add_text: Add, client: SmallClient) -> None:
     chain = live.chain()
-    other = chain.by(chain.model, client)
+    other = chain.by(client)
     assert isinstance(other, AnswerChain)
     assert (other.outline, other.judge, other.retriever) == (chain.outline, chain.judge, chain.retriever)

@@ -73,7 +73,7 @@ def test_choice_is_made_once_and_among_two_answers(live: Services, add_text: Cal
 
 def test_two_prompt_versions_are_compared(live: Services, client: SmallClient, add_text: Callable[..., str]) -> None:
     add_text(DAM)
-    text = live.prompts.published("answer").text.replace("careful", "cheerful")
+    text = live.prompts.published("answer").text.replace("Answer from", "Cheerfully answer from")
     version = live.prompts.save("answer", text, author_id="local", reason="Try").version
     compared(live, Contender("small", "A", 1), Contender("small", "A", version))
     systems = {messages[0].content for messages in client.asked}

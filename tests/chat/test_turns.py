@@ -254,7 +254,7 @@ def test_a_prompt_is_tried_on_frozen_passages(live: Services, conversation: str,
     answer = live.conversations.thread(conversation, owner_id=ME)[-1]
     turn = live.turns.try_prompt(answer.id, "[user]\nBe brief.\n{{passages}}\nQ: {{question}}", owner_id=ME)
     assert turn.ended(10)
-    assert client.asked[-1][-1].content.startswith("Be brief.\n[1] (manual.md)\nThe warranty lasts 24 months.")
+    assert client.asked[-1][-1].content.startswith("Be brief.\n<passages>\n[1] (manual.md)\nThe warranty lasts 24 months.")
     assert any(isinstance(event, Cited) for event in turn.events)
     assert len(live.conversations.thread(conversation, owner_id=ME)) == 2
 
@@ -277,18 +277,17 @@ def test_any_langchain_chat_model_can_answer(live: Services, add_text: Add) -> N
     assert chain.invoke(request).citations[0].quote == "The warranty lasts 24 months."
 
 
-def test_passages_that_do_not_fit_are_named_in_the_ledger(
-    live: Services, add_text: Add, monkeypatch: pytest.MonkeyPatch, client: SmallClient
-) -> None:
+def test_passages_that_are_cut_are_named_in_the_ledger(live: Services, add_text: Add) -> None:
     add_text("Warranty " + "word " * 1500 + "\n\nWarranty " + "term " * 1500 + "\n\nWarranty " + "rule " * 1500)
     turn = live.turns.ask_once("Tell me about the warranty of this", Scope(ME))
     assert turn.ended(10)
     retrieved = next(event for event in turn.events if isinstance(event, Retrieved))
-    assert len(retrieved.passages) == 2
-    assert "did not fit" in retrieved.left_out[0]
+    assert len(retrieved.passages) == len(retrieved.left_out) == 3
+    assert all(passage.kept and passage.kept != ((passage.start, passage.end),) for passage in retrieved.passages)
+    assert all("tokens of passage" in line for line in retrieved.left_out)
 
 
-def test_history_that_does_not_fit_is_left_out_from_its_old_end(
+def test_history_that_does_not_fit_becomes_notes_from_its_old_end(
     live: Services, add_text: Add, client: SmallClient
 ) -> None:
     add_text(TEXT)
@@ -303,7 +302,7 @@ def test_history_that_does_not_fit_is_left_out_from_its_old_end(
     sent = [message.content for message in client.asked[-1]]
     assert "newer" in sent
     assert "older" not in sent
-    assert "earlier messages" in next(e for e in turn.events if isinstance(e, Retrieved)).left_out[-1]
+    assert "The first 2 messages" in next(e for e in turn.events if isinstance(e, Retrieved)).left_out[-1]
 
 
 def test_many_conversations_write_at_the_same_time(live: Services, add_text: Add) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from core.services import Services
 from core.settings import Settings
 from core.storage.tables import EvaluationRunRow
 from core.traces import Trace
-from core.types import Passage, Usage
+from core.types import ChatMessage, Passage, Usage
 from tests.evaluation.conftest import TEXTS, write_set
 from tests.small import SmallClient
 
@@ -32,6 +34,17 @@ ME = "local"
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings(data=tmp_path / "data", models=tmp_path / "data" / "models", cache=tmp_path / "cache", passages=2)
+
+
+@pytest.fixture
+def client(settings: Settings) -> SmallClient:
+    """Says the first sentence of the first passage, below its heading."""
+    return SmallClient(settings.run, first_sentence)
+
+
+def first_sentence(messages: Sequence[ChatMessage]) -> str:
+    found = re.search(r"^\[1\] \(.*\)\n(?:#.*\s+)?(.+?[.!?])(?:\s|$)", messages[-1].content, re.MULTILINE)
+    return f"{found[1]} [1]" if found else "I could not find this in your documents."
 
 
 def quiet(_stage: str, _done: int, _total: int) -> None:

@@ -22,7 +22,7 @@ from core.evaluation.diagnosis import Cause
 from core.evaluation.why import why_missed, why_wrong
 from core.services import Services, build
 from core.settings import Settings
-from core.types import GenerationOptions, Scope
+from core.types import Scope
 from ingest import sandbox
 from ingest.split import BUDGET
 from tests.evaluation.conftest import worker_over
@@ -201,7 +201,7 @@ def contradicted() -> Scene:
         cases.append(
             Case(f"What is the top speed of the {ship}?", "24 knots", f"The top speed of the {ship} is 31 knots.")
         )
-    return Scene(files, cases)
+    return Scene(files, cases, passages=10)
 
 
 def expected_wrong() -> Scene:
@@ -283,7 +283,7 @@ def causes(scene: Scene, folder: Path) -> list[str]:
             relevant = {question.id: dict.fromkeys(case.relevant, 1.0)} if case.relevant else {}
             dataset = Dataset("made", (question,), relevant)
             answered = ask(
-                corpus, question, options=GenerationOptions(), cancel=threading.Event(),
+                corpus, question, options=live.turns.records.recipe().options, cancel=threading.Event(),
                 why=lambda q, cited, kept, dataset=dataset: why_missed(corpus, dataset, q, cited, kept, raw=raw),
             )  # fmt: skip
             assert not answered.reply.right, f"{case.question} was answered rightly: {answered.reply.text}"
