@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from statistics import fmean
+from collections.abc import Callable, Mapping, Sequence
 
 from core.retrieval.candidates import Candidate
 from core.retrieval.evidence import Weighed, evidence
@@ -15,9 +14,8 @@ IDENTIFIERS = 0.2
 NEIGHBOUR = 0.05  # of the score of the better one of the chunks before and after
 
 
-def judge(query: Query, weighed: Weighed, found: Mapping[int, Candidate]) -> list[Candidate]:
+def judge(query: Query, weighed: Weighed, found: Mapping[int, Candidate], mean_length: float) -> list[Candidate]:
     """The candidates with their scores, best first; what holds the phrases in quotes comes before all else."""
-    mean_length = max(1.0, fmean(len(one.words) for one in found.values())) if found else 1.0
     for one in found.values():
         _weigh_up(one, query, weighed, mean_length)
     return in_order(found)
@@ -37,14 +35,25 @@ def _weigh_up(one: Candidate, query: Query, weighed: Weighed, mean_length: float
         "near": seen.near,
         "head": seen.head,
         "meaning": max(0.0, one.dense or 0.0),
-        "identifiers": _share(text, query.identifiers),
-        "quoted": _share(text, query.phrases),
+        "identifiers": _share(query.identifiers, lambda phrase: _alone(phrase.text, text)),
+        "quoted": _share(query.phrases, lambda phrase: phrase.text in text),
     }
     one.score = (
         WORDS * seen.words + NEAR * seen.near + MEANING * one.parts["meaning"] + IDENTIFIERS * one.parts["identifiers"]
     )
 
 
-def _share(text: str, phrases: Sequence[Phrase]) -> float:
-    """How many of the phrases stand in a flat text word for word."""
-    return sum(phrase.text in text for phrase in phrases) / len(phrases) if phrases else 0.0
+def _share(phrases: Sequence[Phrase], stands: Callable[[Phrase], bool]) -> float:
+    """How many of the phrases stand in a text, from 0 to 1."""
+    return sum(map(stands, phrases)) / len(phrases) if phrases else 0.0
+
+
+def _alone(name: str, text: str) -> bool:
+    """Whether a name stands in a text and is not a part of a longer one: AB-120 is not in AB-1203."""
+    at = text.find(name)
+    while at >= 0:
+        before, after = text[at - 1 : at], text[at + len(name) : at + len(name) + 1]
+        if not before.isalnum() and not after.isalnum():
+            return True
+        at = text.find(name, at + 1)
+    return False
