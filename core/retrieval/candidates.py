@@ -34,7 +34,6 @@ class Candidate:
     score: float = 0.0
     rerank: float | None = None
     parts: dict[str, float] = field(default_factory=dict)
-    held: frozenset[int] = frozenset()
 
 
 def mean_length(found: Collection[Candidate]) -> float:

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from core.errors import ModelError
 from core.retrieval import hops
+from core.retrieval.about import about
 from core.retrieval.candidates import Candidate, mean_length, read
 from core.retrieval.dense import DenseIndex
-from core.retrieval.evidence import Weighed, weigh
+from core.retrieval.evidence import weigh
 from core.retrieval.fusion import DENSE_WEIGHT, KEYWORD_WEIGHT, fuse
 from core.retrieval.keyword import KeywordIndex
-from core.retrieval.query import Query
-from core.retrieval.second_stage import in_order, judge
+from core.retrieval.second_stage import Judging, in_order
 from core.retrieval.serving_index import ServingIndex
 from core.retrieval.trust import knows, made_for, trusted
 from core.storage.db import Database
@@ -74,28 +74,32 @@ class Search:
         fused = dict(fuse([list(nearest.found), list(by_keyword)], weights=weights))
         with self.db.read() as session:
             candidates = read(session, fused, self.scope)
-            weighed = weigh(asked, *self.keyword.rarity(session, asked))
+            frequencies, chunks = self.keyword.rarity(session, asked)
+            weighed = weigh(asked, frequencies, chunks)
+            documents = self.keyword.counts.documents(session)
+            subjects = about(session, asked, frequencies, documents) if second_stage else {}
         for id, one in candidates.items():
             one.keyword, one.dense = by_keyword.get(id), nearest.found.get(id)
             one.fused = one.score = fused[id]
         if not second_stage:
             return sorted(candidates.values(), key=lambda one: -one.fused)
         self._compare(nearest, candidates)
-        judge(asked, weighed, candidates, mean_length(candidates.values()))
-        return self._hop(asked, weighed, nearest, candidates)
+        judging = Judging(asked, weighed, subjects, mean_length(candidates.values()))
+        judging.judge(candidates.values())
+        return self._hop(judging, nearest, candidates)
 
-    def _hop(self, asked: Query, weighed: Weighed, nearest: Nearest, found: dict[int, Candidate]) -> list[Candidate]:
+    def _hop(self, judging: Judging, nearest: Nearest, found: dict[int, Candidate]) -> list[Candidate]:
         """The same with what the best of them name by its title."""
         seeds = in_order(found)[: hops.SEEDS]
         with self.db.read() as session:
-            named = self.keyword.under(session, hops.names(seeds, weighed), self.scope, hops.MOST_FOUND)
+            named = self.keyword.under(session, hops.names(seeds, judging.weighed), self.scope, hops.MOST_FOUND)
             added = read(session, [id for id in named if id not in found], self.scope)
             everyone, counts = found | added, self.keyword.counts
             telling = hops.telling_terms(
                 everyone.values(), partial(counts.frequencies, session), counts.chunks(session)
             )
         self._compare(nearest, added)
-        judge(asked, weighed, added, mean_length(found.values()))
+        judging.judge(added.values())
         hops.follow(seeds, everyone, telling)
         return in_order(everyone)
 

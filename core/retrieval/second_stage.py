@@ -2,45 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from core.retrieval.candidates import Candidate
 from core.retrieval.evidence import Weighed, evidence
 from core.retrieval.query import Phrase, Query, flat
 
 # What each kind of evidence weighs; each is about from 0 to 1. docs/retrieval.md has what each is worth.
-WORDS, NEAR, MEANING = 1.0, 0.3, 0.5
+WORDS, NEAR, MEANING, ABOUT = 1.0, 0.2, 0.5, 0.4
 IDENTIFIERS = 0.2
-NEIGHBOUR = 0.05  # of the score of the better one of the chunks before and after
 
 
-def judge(query: Query, weighed: Weighed, found: Mapping[int, Candidate], mean_length: float) -> list[Candidate]:
-    """The candidates with their scores, best first; what holds the phrases in quotes comes before all else."""
-    for one in found.values():
-        _weigh_up(one, query, weighed, mean_length)
-    return in_order(found)
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """What the candidates of one query are judged by; `about` is what `about.about` says of their documents."""
+
+    query: Query
+    weighed: Weighed
+    about: Mapping[str, float]
+    mean_length: float
+
+    def judge(self, found: Iterable[Candidate]) -> None:
+        """Give each candidate its evidence and its score."""
+        for one in found:
+            self._weigh_up(one)
+
+    def _weigh_up(self, one: Candidate) -> None:
+        seen = evidence(self.weighed, one.words, one.heads, self.mean_length)
+        text = flat(one.text) if self.query.phrases or self.query.identifiers else ""
+        one.parts = {
+            "words": seen.words,
+            "near": seen.near,
+            "head": seen.head,
+            "meaning": max(0.0, one.dense or 0.0),
+            "about": self.about.get(one.document_id, 0.0),
+            "identifiers": _share(self.query.identifiers, lambda phrase: _alone(phrase.text, text)),
+            "quoted": _share(self.query.phrases, lambda phrase: phrase.text in text),
+        }
+        one.score = (
+            WORDS * seen.words
+            + NEAR * seen.near
+            + MEANING * one.parts["meaning"]
+            + ABOUT * one.parts["about"]
+            + IDENTIFIERS * one.parts["identifiers"]
+        )
 
 
 def in_order(found: Mapping[int, Candidate]) -> list[Candidate]:
     """The best first; what holds all that is in quotes before what holds less of it."""
     return sorted(found.values(), key=lambda one: (-one.parts.get("quoted", 0.0), -one.score, one.id))
-
-
-def _weigh_up(one: Candidate, query: Query, weighed: Weighed, mean_length: float) -> None:
-    seen = evidence(weighed, one.words, one.heads, mean_length)
-    text = flat(one.text) if query.phrases or query.identifiers else ""
-    one.held = seen.held
-    one.parts = {
-        "words": seen.words,
-        "near": seen.near,
-        "head": seen.head,
-        "meaning": max(0.0, one.dense or 0.0),
-        "identifiers": _share(query.identifiers, lambda phrase: _alone(phrase.text, text)),
-        "quoted": _share(query.phrases, lambda phrase: phrase.text in text),
-    }
-    one.score = (
-        WORDS * seen.words + NEAR * seen.near + MEANING * one.parts["meaning"] + IDENTIFIERS * one.parts["identifiers"]
-    )
 
 
 def _share(phrases: Sequence[Phrase], stands: Callable[[Phrase], bool]) -> float:

@@ -43,6 +43,7 @@ PARTS: dict[str, list[tuple[Any, str, float]]] = {
     "everything": [],
     "without proximity": [(second_stage, "NEAR", 0.0)],
     "without the cosine": [(second_stage, "MEANING", 0.0)],
+    "without what documents are about": [(second_stage, "ABOUT", 0.0)],
     "without titles and headings": [(evidence, "HEAD", 0.0), (keyword, "HEAD_WEIGHT", 0.0)],
     "without the second hop": [(hops, "SEEDS", 0)],
     "without identifiers": [(second_stage, "IDENTIFIERS", 0.0)],

@@ -99,6 +99,21 @@ def test_an_embedder_is_trusted_with_what_it_was_made_for() -> None:
     assert trusted("Какая высота плотины?", "a model that nobody knows", ("ru",))
 
 
+def test_one_document_does_not_fill_the_context(add_text: Add, retriever: HybridRetriever) -> None:
+    add_text("\n\n".join(f"The dam number {n} is made of stone." for n in range(9)), name="many.md")
+    other = add_text("The old dam is made of brick.", name="other.md")
+    found = retriever.retrieve("What is the dam made of?", k=3)
+    assert [p.document_id == other for p in found].count(True) == 1
+    assert [p.score for p in found] == sorted((p.score for p in found), reverse=True)
+
+
+def test_a_document_that_alone_has_something_to_say_has_the_context(add_text: Add, retriever: HybridRetriever) -> None:
+    document = add_text("\n\n".join(f"The dam number {n} is made of stone." for n in range(9)), name="many.md")
+    add_text("Espresso with milk.", name="other.md")
+    found = retriever.retrieve("What stone is the dam made of?", k=3)
+    assert {p.document_id for p in found} == {document}
+
+
 # --- what the stages leave behind ---
 
 
