@@ -59,6 +59,7 @@ LAYERS = [
 # preflight runs before anything is installed; it imports nothing of ours.
 OWNERS = {
     "faiss": {"core/retrieval/dense"},
+    "snowballstemmer": {"core/words"},
     "llama_cpp": {"core/serving"},
     "torch": {"core/serving"},
     "sentence_transformers": {"core/serving"},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from sqlalchemy import select
@@ -34,7 +34,11 @@ class Candidate:
     score: float = 0.0
     rerank: float | None = None
     parts: dict[str, float] = field(default_factory=dict)
-    held: frozenset[int] = frozenset()
+
+
+def mean_length(found: Collection[Candidate]) -> float:
+    """The terms of a chunk in the mean, at least one."""
+    return max(1.0, sum(len(one.words) for one in found) / max(1, len(found)))
 
 
 def read(session: Session, ids: Iterable[int], scope: Scope) -> dict[int, Candidate]:

@@ -1,4 +1,4 @@
-"""What is known of the library as a whole: how many chunks there are, how many hold a term, which languages."""
+"""What is known of the library as a whole: chunks, documents, how many hold a term, which languages."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class Known:
 
     generation: int
     chunks: int = 0
+    documents: int = 0
     frequencies: dict[str, int] = field(default_factory=dict)
     languages: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -41,6 +42,14 @@ class Counts:
         if not known.chunks:
             known.chunks = session.scalar(select(func.count()).select_from(LENGTHS)) or 0
         return known.chunks
+
+    def documents(self, session: Session) -> int:
+        """How many documents can be found."""
+        known = self._current(session)
+        if not known.documents:
+            query = select(func.count()).select_from(DocumentRow).where(DocumentRow.status.in_(FOUND))
+            known.documents = session.scalar(query) or 0
+        return known.documents
 
     def frequencies(self, session: Session, terms: Iterable[str]) -> dict[str, int]:
         """How many chunks hold each of the terms; those of everybody, so the figures must not be shown."""
@@ -67,7 +76,9 @@ class Counts:
         return known.languages[owner_id]
 
     def _current(self, session: Session) -> Known:
-        generation = current_generation(session)
+        if "generation" not in session.info:  # a session sees one snapshot
+            session.info["generation"] = current_generation(session)
+        generation = session.info["generation"]
         with self._lock:
             if self._known.generation != generation:
                 self._known = Known(generation)

@@ -30,13 +30,11 @@ class Evidence:
     """Each from 0 to 1, where 1 is the most that the query allows.
 
     `words`: BM25. `near`: the rarity of the words that stand within one window. `head`: that of the words in the heads.
-    `held`: the places of units that the chunk holds, in text or heads.
     """
 
     words: float
     near: float
     head: float
-    held: frozenset[int]
 
 
 def weigh(query: Query, frequencies: Mapping[str, int], chunks: int) -> Weighed:
@@ -65,9 +63,8 @@ def evidence(weighed: Weighed, words: Sequence[str], heads: Sequence[str], mean_
         counts[unit] = counts.get(unit, 0.0) + HEAD
     total = weighed.total or 1.0
     score = sum(weights[unit] * count / (count + K1) for unit, count in counts.items())
-    return Evidence(
-        score / total, _nearest(hits, weights) / total, sum(weights[unit] for unit in above) / total, frozenset(counts)
-    )
+    head = sum(weights[unit] for unit in above)
+    return Evidence(score / total, _nearest(hits, weights) / total, head / total)
 
 
 def _nearest(hits: Sequence[tuple[int, int]], weights: Sequence[float]) -> float:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from core.retrieval.candidates import Candidate
@@ -54,7 +54,7 @@ def follow(seeds: Sequence[Candidate], found: Mapping[int, Candidate], telling: 
                 best[label] = one
     lifted: dict[int, float] = {}
     for seed in seeds:
-        own, held, text = labels(seed), set(seed.words), f" {' '.join(seed.words)} "
+        own, held, text = labels(seed), frozenset(seed.words), f" {' '.join(seed.words)} "
         for label, one in best.items():
             if label not in own and held.issuperset(label) and f" {' '.join(label)} " in text:
                 lifted[one.id] = max(lifted.get(one.id, 0.0), seed.score / seeds[0].score)
@@ -83,5 +83,6 @@ def telling_terms(
     return {term for term, count in counted.items() if count * count <= chunks}
 
 
+@lru_cache(maxsize=1 << 14)
 def _label(title: str, language: str) -> Label:
     return tuple(terms(title.split("(")[0], language))

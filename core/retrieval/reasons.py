@@ -23,6 +23,8 @@ def reasons(one: Candidate) -> str:
         said.append("so does its heading or title")
     if parts.get("meaning", 0.0) >= CLOSE:
         said.append("is close in meaning")
+    if parts.get("about", 0.0) >= TOGETHER:
+        said.append("its document is about that")
     if parts.get("link"):
         said.append("is named by another passage that was found")
     told = ", ".join(said)

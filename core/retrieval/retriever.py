@@ -11,6 +11,7 @@ from langchain_core.retrievers import BaseRetriever
 from pydantic import ConfigDict
 
 from core.retrieval.candidates import Candidate
+from core.retrieval.diversity import chosen
 from core.retrieval.keyword import KeywordIndex
 from core.retrieval.reasons import reasons
 from core.retrieval.reranking import Reranking
@@ -48,7 +49,7 @@ class HybridRetriever(BaseRetriever):
     def retrieve(self, query: str, *, k: int | None = None) -> list[Passage]:
         """The best passages for the query, rank 1 first."""
         wanted = k or self.k
-        return self._passages(self._search(query, max(CANDIDATES, wanted))[:wanted])
+        return self._passages(chosen(self._search(query, max(CANDIDATES, wanted)), wanted))
 
     def candidates(self, query: str, k: int = DIAGNOSED) -> list[Passage]:
         """As `retrieve`, but the k best that were looked at, with what every stage said of them: for diagnosis."""

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from core.errors import ModelError
 from core.retrieval import hops
-from core.retrieval.candidates import Candidate, read
+from core.retrieval.about import about
+from core.retrieval.candidates import Candidate, mean_length, read
 from core.retrieval.dense import DenseIndex
-from core.retrieval.evidence import Weighed, weigh
+from core.retrieval.evidence import weigh
 from core.retrieval.fusion import DENSE_WEIGHT, KEYWORD_WEIGHT, fuse
 from core.retrieval.keyword import KeywordIndex
-from core.retrieval.query import Query
-from core.retrieval.second_stage import in_order, judge
+from core.retrieval.second_stage import Judging, in_order
 from core.retrieval.serving_index import ServingIndex
 from core.retrieval.trust import knows, made_for, trusted
 from core.storage.db import Database
@@ -65,6 +65,8 @@ class Search:
     def run(self, query: str, *, second_stage: bool = True) -> list[Candidate]:
         """The candidates with their scores, best first."""
         asked = self.keyword.understand(query, self.scope)
+        if not asked.units:
+            return []
         beside = _beside.submit(self._nearest, query, asked.languages)
         by_keyword = dict(self.keyword.search(asked, self.scope, self.count))
         nearest = beside.result()
@@ -72,29 +74,34 @@ class Search:
         fused = dict(fuse([list(nearest.found), list(by_keyword)], weights=weights))
         with self.db.read() as session:
             candidates = read(session, fused, self.scope)
-            weighed = weigh(asked, *self.keyword.rarity(session, asked))
+            frequencies, chunks = self.keyword.rarity(session, asked)
+            weighed = weigh(asked, frequencies, chunks)
+            documents = self.keyword.counts.documents(session)
+            subjects = about(session, asked, frequencies, documents) if second_stage else {}
         for id, one in candidates.items():
             one.keyword, one.dense = by_keyword.get(id), nearest.found.get(id)
             one.fused = one.score = fused[id]
         if not second_stage:
             return sorted(candidates.values(), key=lambda one: -one.fused)
         self._compare(nearest, candidates)
-        ranked = judge(asked, weighed, candidates)
-        return self._hop(asked, weighed, nearest, ranked)
+        judging = Judging(asked, weighed, subjects, mean_length(candidates.values()))
+        judging.judge(candidates.values())
+        return self._hop(judging, nearest, candidates)
 
-    def _hop(self, asked: Query, weighed: Weighed, nearest: Nearest, ranked: list[Candidate]) -> list[Candidate]:
+    def _hop(self, judging: Judging, nearest: Nearest, found: dict[int, Candidate]) -> list[Candidate]:
         """The same with what the best of them name by its title."""
-        seeds, found = ranked[: hops.SEEDS], {one.id: one for one in ranked}
+        seeds = in_order(found)[: hops.SEEDS]
         with self.db.read() as session:
-            named = self.keyword.under(session, hops.names(seeds, weighed), self.scope, hops.MOST_FOUND)
+            named = self.keyword.under(session, hops.names(seeds, judging.weighed), self.scope, hops.MOST_FOUND)
             added = read(session, [id for id in named if id not in found], self.scope)
-            everyone = [*ranked, *added.values()]
-            counts = self.keyword.counts
-            telling = hops.telling_terms(everyone, partial(counts.frequencies, session), counts.chunks(session))
+            everyone, counts = found | added, self.keyword.counts
+            telling = hops.telling_terms(
+                everyone.values(), partial(counts.frequencies, session), counts.chunks(session)
+            )
         self._compare(nearest, added)
-        judge(asked, weighed, added)
-        hops.follow(seeds, found | added, telling)
-        return in_order(found | added)
+        judging.judge(added.values())
+        hops.follow(seeds, everyone, telling)
+        return in_order(everyone)
 
     def _nearest(self, query: str, library: tuple[str, ...]) -> Nearest:
         # One index from here on: another embedder may take over between the steps, and must not be asked with this

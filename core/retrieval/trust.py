@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from core.errors import GroundworkError
 from core.models.catalog import find
-from core.words import tongue
+from core.words import TOLD_BY_SCRIPT, tongue
 
 EVERY = "multilingual"
 
@@ -25,8 +25,15 @@ def knows(languages: Sequence[str], language: str) -> bool:
 
 
 def trusted(query: str, embedder: str, library: Sequence[str]) -> bool:
-    """Whether the embedder may be asked: it knows the language of the query, or of all there is to be found."""
+    """Whether the embedder may be asked.
+
+    It knows the language of the query; or the query is in Latin letters, of which few are easily taken for another
+    language, and nothing in the library is in a language that it does not know.
+    """
     languages = made_for(embedder)
     if EVERY in languages:
         return True
-    return knows(languages, tongue(query)) or (bool(library) and all(knows(languages, one) for one in library))
+    language = tongue(query)
+    if knows(languages, language):
+        return True
+    return language not in TOLD_BY_SCRIPT and all(knows(languages, one) for one in library)

@@ -2,8 +2,8 @@
 
 from core.words.stems import fold, stem
 from core.words.terms import LONGEST_TERM, Piece, chunk_words, head_words, pieces, terms
-from core.words.tongue import tongue
+from core.words.tongue import TOLD_BY_SCRIPT, tongue
 
 __all__ = [
-    "LONGEST_TERM", "Piece", "chunk_words", "fold", "head_words", "pieces", "stem", "terms", "tongue",
+    "LONGEST_TERM", "TOLD_BY_SCRIPT", "Piece", "chunk_words", "fold", "head_words", "pieces", "stem", "terms", "tongue",
 ]  # fmt: skip

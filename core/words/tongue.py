@@ -12,6 +12,7 @@ BY_SCRIPT = {
     "TELUGU": "te", "THAI": "th", "LAO": "lo", "KHMER": "km", "MYANMAR": "my", "CJK": "zh", "HIRAGANA": "ja",
     "KATAKANA": "ja", "HANGUL": "ko", "GEORGIAN": "ka", "ARMENIAN": "hy",
 }  # fmt: skip
+TOLD_BY_SCRIPT = frozenset(BY_SCRIPT.values())
 LOOKED_AT = 1000  # letters
 KANA = ("HIRAGANA", "KATAKANA")
 

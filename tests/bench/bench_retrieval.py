@@ -51,7 +51,7 @@ class OwnEmbedder(ModelClient):
         folder = installed_path(model, settings.model_store)
         self.model = load_form(model.id, folder, PLAIN, work=work, threads=2)
 
-    def embed(self, texts: Sequence[str], *, priority: str) -> NDArray[np.float32]:
+    def embed(self, texts: Sequence[str], *, priority: str, model: str = "") -> NDArray[np.float32]:
         return self.model.encode(list(texts)).vectors
 
 
