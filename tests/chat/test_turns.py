@@ -254,7 +254,9 @@ def test_a_prompt_is_tried_on_frozen_passages(live: Services, conversation: str,
     answer = live.conversations.thread(conversation, owner_id=ME)[-1]
     turn = live.turns.try_prompt(answer.id, "[user]\nBe brief.\n{{passages}}\nQ: {{question}}", owner_id=ME)
     assert turn.ended(10)
-    assert client.asked[-1][-1].content.startswith("Be brief.\n<passages>\n[1] (manual.md)\nThe warranty lasts 24 months.")
+    assert client.asked[-1][-1].content.startswith(
+        "Be brief.\n<passages>\n[1] (manual.md)\nThe warranty lasts 24 months."
+    )
     assert any(isinstance(event, Cited) for event in turn.events)
     assert len(live.conversations.thread(conversation, owner_id=ME)) == 2
 
