@@ -21,7 +21,7 @@ from core.evaluation.report import Report
 from core.evaluation.retrieval import judged, measure_retrieval, retrieval_figures
 from core.evaluation.runs import COMPLETE, FAILED, STOPPED, RunBook
 from core.evaluation.why import why_missed
-from core.prompts import PURPOSES
+from core.purposes import PURPOSES
 from core.readiness import wait_until_ready
 from core.services import Services
 from core.settings import VERSION
