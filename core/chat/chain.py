@@ -84,13 +84,7 @@ class AnswerChain(Runnable[AnswerRequest, Event]):
         return (yield from self._from_documents(request, config))
 
     def _from_documents(self, request: AnswerRequest, config: RunnableConfig | None) -> Generator[Event, None, Cited]:
-        if request.passages is not None:
-            query, passages = request.question, list(request.passages)
-        else:
-            query = yield from condense(self._speaker, request, config)
-            leans = request.history and not stands_alone(request.question)
-            queries = [query, beside(request.question, request.history)] if leans else [query]
-            passages = yield from find(self.retriever, request, queries, config)
+        query, passages = yield from self.search(request, config)
         if not passages and not request.history:  # nothing to answer from: the model could only make something up
             yield Retrieved(())
             return (yield from self._without(request, query, (), abstention(query, ()), config))
@@ -105,6 +99,20 @@ class AnswerChain(Runnable[AnswerRequest, Event]):
         if cited.abstained:
             return (yield from self._without(request, query, composed.passages, cited, config))
         return cited
+
+    def search(
+        self, request: AnswerRequest, config: RunnableConfig | None = None
+    ) -> Generator[Event, None, tuple[str, list[Passage]]]:
+        """The question as it stands alone, and the passages for it; a given request's own where it has some."""
+        if request.passages is not None:
+            return request.question, list(request.passages)
+        query = yield from condense(self._speaker, request, config)
+        queries = [query]
+        if request.history and not stands_alone(request.question):
+            leaning = beside(request.question, request.history)
+            queries = [leaning, query] if query == request.question else [query, leaning]  # the better one first
+        passages = yield from find(self.retriever, request, queries, config)
+        return query, passages
 
     def _compose(self, request: AnswerRequest, query: str, said: Said, passages: list[Passage]) -> Composed:
         values = {"question": query, "today": date.today().isoformat()}
