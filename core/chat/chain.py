@@ -20,10 +20,11 @@ from core.chat.outline import Outline
 from core.chat.overview import summarise
 from core.chat.remembering import condense, remember
 from core.chat.request import AnswerRequest
-from core.chat.speaking import Speaker
+from core.chat.speaking import UNKNOWN, Speaker, Spoken
 from core.chat.ways import is_thanks, way_of
 from core.models.chat_model import ChatEngine, EngineChatModel
-from core.types import Cited, Done, Event, Passage, Retrieved, Token, Way
+from core.prompts import render
+from core.types import ChatMessage, Cited, Done, Event, Passage, Retrieved, Token, Way
 
 __all__ = ["NOTHING_FOUND", "AnswerChain", "AnswerRequest"]
 
@@ -92,13 +93,28 @@ class AnswerChain(Runnable[AnswerRequest, Event]):
         composed = self._compose(request, query, said, passages)
         yield Retrieved(composed.passages, composed.ledger.left_out)
         spoken = yield from self._speaker.aloud(request, composed.messages, config)
+        agreed = self._verified(request, query, composed, spoken, config)
         with request.trace.span("cite"):
             checked = check(spoken.text, composed.passages, query)
             judge = self.judge.of(request.scope.collection_id)
-            cited = judge.judge(query, composed.passages, checked, spoken.logprobs)
+            cited = judge.judge(query, composed.passages, checked, spoken.logprobs, agreed)
         if cited.abstained:
             return (yield from self._without(request, query, composed.passages, cited, config))
         return cited
+
+    def _verified(
+        self, request: AnswerRequest, query: str, composed: Composed, spoken: Spoken, config: RunnableConfig | None
+    ) -> float:
+        """How sure the model is of its answer when it is asked: a word more, as all before it has just been read."""
+        prompt = request.prompts.get("verify", "")
+        if not prompt or not spoken.logprobs:  # an engine that tells no probabilities would only be asked twice
+            return UNKNOWN
+        answered = ChatMessage("assistant", spoken.text)
+        with request.trace.span("verify") as attributes:
+            messages = [*composed.messages, answered, *render(prompt, {"question": query})]
+            agreed = self._speaker.agrees(request, messages, config)
+            attributes["agreed"] = round(agreed, 4)
+        return agreed
 
     def search(
         self, request: AnswerRequest, config: RunnableConfig | None = None
