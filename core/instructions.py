@@ -52,8 +52,8 @@ class Suspicion:
 # weighs 1; the rest must come together in one sentence.
 _SIGNS: tuple[tuple[str, float, str, str], ...] = (
     ("override", 1.0, rf"\b(?:ignor(?:e|ing)|disregard(?! (?:for|of)\b)|forget|override|bypass|neglect)\b[^.\n]{{0,30}}\b{EARLIER}\b[^.\n]{{0,30}}\b{ORDERS}", "ignor|disregard|forget|overrid|bypass|neglect"),
-    ("override", 1.0, r"\b(?:ignore|forget|disregard)\b[^.\n]{0,20}\b(?:everything|anything|all|what)\b[^.\n]{0,20}\b(?:before|above|learned|told|said|earlier)\b", "ignore|forget|disregard"),
-    ("override", 1.0, r"\b(?:ignore|forget|disregard|bypass)\b[^.\n]{0,20}\b(?:previous|prior|all|your|the)\b[^.\n]{0,16}\b(?:inputs?|conversations?|rules|safety|guardrails|filters?|ethic\w*)\b", "ignore|forget|disregard|bypass"),
+    ("override", 1.0, r"\b(?:ignore|forget|disregard(?! (?:for|of)\b))\b[^.\n]{0,20}\b(?:everything|anything|all|what)\b[^.\n]{0,20}\b(?:before|above|learned|told|said|earlier)\b", "ignore|forget|disregard"),
+    ("override", 1.0, r"\b(?:ignore|forget|disregard(?! (?:for|of)\b)|bypass)\b[^.\n]{0,20}\b(?:previous|prior|all|your|the)\b[^.\n]{0,16}\b(?:inputs?|conversations?|rules|safety|guardrails|filters?|ethic\w*)\b", "ignore|forget|disregard|bypass"),
     ("override", 0.6, r"\bnew (?:instructions?|rules?|prompt|task|directive)\b\s*(?::|are\b|is\b)", "new "),
     ("override", 1.0, r"(?:忽略|无视|忘记)[^。\n]{0,12}(?:指令|指示|提示|规则)|(?:ignoriere?|vergiss|missachte)\b[^.\n]{0,30}\b(?:anweisung|vorgabe|regel)|(?:ignorez?|oubliez?)\b[^.\n]{0,30}\b(?:instructions?|consignes?)|(?:ignora|olvida)\b[^.\n]{0,30}\binstrucciones", "忽略|无视|忘记|ignor|vergiss|missachte|oubli|olvida"),
     ("persona", 0.6, r"\b(?:from now on|from this point on|for the rest of this conversation|henceforth)\b", "now on|this point on|this conversation|henceforth"),

@@ -74,6 +74,13 @@ PURPOSES = {
             {"today": "the date"},
         ),
         Purpose(
+            "verify",
+            "Verify",
+            "Asks the model, after its answer, whether the passages really say it; how sure it is of yes is a signal.",
+            {"question": "the question, standing alone"},
+            {},
+        ),
+        Purpose(
             "general",
             "General knowledge",
             "Answers from what the model knows, where the documents hold no answer and the setting allows it.",

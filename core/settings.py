@@ -69,7 +69,7 @@ class Settings(BaseSettings):
 
     passages: int = Field(5, ge=1, le=20, description="Passages that go into a prompt at the most.")
     passage_tokens: int = Field(
-        200,
+        230,
         ge=0,
         le=100_000,
         description="Tokens of a prompt that passages may fill: they are cut to the sentences that matter; 0: uncut.",

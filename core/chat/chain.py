@@ -19,10 +19,11 @@ from core.chat.outline import Outline
 from core.chat.overview import summarise
 from core.chat.remembering import condense, remember
 from core.chat.request import AnswerRequest
-from core.chat.speaking import Speaker
+from core.chat.speaking import UNKNOWN, Speaker, Spoken
 from core.chat.ways import is_thanks, way_of
 from core.models.chat_model import ChatEngine, EngineChatModel
-from core.types import Cited, Done, Event, Passage, Retrieved, Token, Way
+from core.prompts import render
+from core.types import ChatMessage, Cited, Done, Event, Passage, Retrieved, Token, Way
 
 __all__ = ["NOTHING_FOUND", "AnswerChain", "AnswerRequest"]
 
@@ -83,13 +84,7 @@ class AnswerChain(Runnable[AnswerRequest, Event]):
         return (yield from self._from_documents(request, config))
 
     def _from_documents(self, request: AnswerRequest, config: RunnableConfig | None) -> Generator[Event, None, Cited]:
-        if request.passages is not None:
-            query, passages = request.question, list(request.passages)
-        else:
-            query = yield from condense(self._speaker, request, config)
-            leans = request.history and not stands_alone(request.question)
-            queries = [query, beside(request.question, request.history)] if leans else [query]
-            passages = yield from find(self.retriever, request, queries, config)
+        query, passages = yield from self.search(request, config)
         if not passages and not request.history:  # nothing to answer from: the model could only make something up
             yield Retrieved(())
             return (yield from self._without(request, query, (), abstention(query, ()), config))
@@ -97,13 +92,42 @@ class AnswerChain(Runnable[AnswerRequest, Event]):
         composed = self._compose(request, query, said, passages)
         yield Retrieved(composed.passages, composed.ledger.left_out)
         spoken = yield from self._speaker.aloud(request, composed.messages, config)
+        agreed = self._verified(request, query, composed, spoken, config)
         with request.trace.span("cite"):
             checked = check(spoken.text, composed.passages, query)
             judge = self.judge.of(request.scope.collection_id)
-            cited = judge.judge(query, composed.passages, checked, spoken.logprobs)
+            cited = judge.judge(query, composed.passages, checked, spoken.logprobs, agreed)
         if cited.abstained:
             return (yield from self._without(request, query, composed.passages, cited, config))
         return cited
+
+    def _verified(
+        self, request: AnswerRequest, query: str, composed: Composed, spoken: Spoken, config: RunnableConfig | None
+    ) -> float:
+        """How sure the model is of its answer when it is asked: a word more, as all before it has just been read."""
+        prompt = request.prompts.get("verify", "")
+        if not prompt or not spoken.logprobs:  # an engine that tells no probabilities would only be asked twice
+            return UNKNOWN
+        answered = ChatMessage("assistant", spoken.text)
+        with request.trace.span("verify") as attributes:
+            messages = [*composed.messages, answered, *render(prompt, {"question": query})]
+            agreed = self._speaker.agrees(request, messages, config)
+            attributes["agreed"] = round(agreed, 4)
+        return agreed
+
+    def search(
+        self, request: AnswerRequest, config: RunnableConfig | None = None
+    ) -> Generator[Event, None, tuple[str, list[Passage]]]:
+        """The question as it stands alone, and the passages for it; a given request's own where it has some."""
+        if request.passages is not None:
+            return request.question, list(request.passages)
+        query = yield from condense(self._speaker, request, config)
+        queries = [query]
+        if request.history and not stands_alone(request.question):
+            leaning = beside(request.question, request.history)
+            queries = [leaning, query] if query == request.question else [query, leaning]  # the better one first
+        passages = yield from find(self.retriever, request, queries, config)
+        return query, passages
 
     def _compose(self, request: AnswerRequest, query: str, said: Said, passages: list[Passage]) -> Composed:
         values = {"question": query, "today": request.today}

@@ -187,9 +187,11 @@ def _windows(passage: Passage) -> Iterator[tuple[int, int]]:
 
 
 def _mark(sentence: str, numbers: Sequence[int]) -> str:
-    if list(dict.fromkeys(_numbers(sentence))) == list(numbers) and not re.search(r"[【】]", sentence):
+    leading = MARKER.match(sentence)  # small models begin with the marker; readers expect it behind what it is for
+    same = list(dict.fromkeys(_numbers(sentence))) == list(numbers)
+    if same and not leading and not re.search(r"[【】]", sentence):
         return sentence
-    bare = MARKER.sub("", sentence)
+    bare = MARKER.sub("", sentence).lstrip() if leading else MARKER.sub("", sentence)
     tail = PUNCTUATION.search(bare)
     cut = tail.start() if tail else len(bare)
     markers = "".join(f"[{number}]" for number in numbers)

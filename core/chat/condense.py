@@ -18,6 +18,7 @@ REFERRING = re.compile(
 SHORTEST_ALONE = 5  # words
 MOST_EXCHANGES = 3
 LONGEST_ANSWER = 400  # characters of an earlier answer that the rewriting needs to see
+LONGEST_BESIDE = 160  # characters of a message that a query takes along
 INVENTED = 0.34  # share of the words added by a rewriting that may come from nowhere; one always may
 SCHEMA = json.dumps(
     {
@@ -60,9 +61,9 @@ def accept(rewritten: str, question: str, history: Sequence[ChatMessage] = ()) -
 
 
 def beside(question: str, history: Sequence[ChatMessage]) -> str:
-    """A query that cannot be misled: the question with the last one before it, which has the words it leans on."""
-    asked = [message.content for message in history if message.role == "user"]
-    return f"{question} {asked[-1]}" if asked else question
+    """A query that cannot be misled: the question with the last exchange, which has the words it leans on."""
+    before = [message.content[:LONGEST_BESIDE] for message in history[-2:]]
+    return " ".join([question, *before])
 
 
 def _question_of(text: str) -> str:

@@ -15,6 +15,7 @@ from core.retrieval.retriever import HybridRetriever, from_langchain
 from core.types import Event, Passage, Scope, Searching
 
 RANK_DAMPING = 10  # of reciprocal rank fusion; small, because each search has found few passages and ranked them well
+WIDER = 3  # times as many are looked at when two searches are put together
 SECOND = 0.5  # weight of the search that only helps
 
 
@@ -25,20 +26,21 @@ def find(
     raise_if(request.cancel)
     yield Searching(queries[0])
     with request.trace.span("retrieve") as attributes:
-        searching = _within(retriever, request.scope)
+        asked = list(dict.fromkeys(queries))
+        searching = _within(retriever, request.scope, times=WIDER if len(asked) > 1 else 1)
         found = [
             [from_langchain(document, rank) for rank, document in enumerate(searching.invoke(query, config), 1)]
-            for query in dict.fromkeys(queries)
+            for query in asked
         ]
-        together = side_by_side(found)
+        together = side_by_side(found)[: _most(retriever)]
         attributes["passages"] = len(together)
         if len(found) > 1:
-            attributes["queries"] = list(dict.fromkeys(queries))
+            attributes["queries"] = asked
     return merged(together)
 
 
 def side_by_side(found: Sequence[Sequence[Passage]]) -> list[Passage]:
-    """As many passages as the first search found, in the order of both; ranks are counted anew."""
+    """All passages in the order of all searches; ranks are counted anew."""
     if len(found) == 1:
         return list(found[0])
     scores: dict[tuple[str, int, int], float] = {}
@@ -48,9 +50,15 @@ def side_by_side(found: Sequence[Sequence[Passage]]) -> list[Passage]:
             place = (passage.document_id, passage.start, passage.end)
             passages.setdefault(place, passage)
             scores[place] = scores.get(place, 0.0) + weight / (RANK_DAMPING + rank)
-    best = sorted(scores, key=lambda place: -scores[place])[: max(len(ranking) for ranking in found)]
+    best = sorted(scores, key=lambda place: -scores[place])
     return [replace(passages[place], rank=rank) for rank, place in enumerate(best, 1)]
 
 
-def _within(retriever: BaseRetriever, scope: Scope) -> BaseRetriever:
-    return retriever.within(scope) if isinstance(retriever, HybridRetriever) else retriever
+def _within(retriever: BaseRetriever, scope: Scope, *, times: int) -> BaseRetriever:
+    if not isinstance(retriever, HybridRetriever):
+        return retriever
+    return retriever.within(scope).model_copy(update={"k": retriever.k * times})
+
+
+def _most(retriever: BaseRetriever) -> int | None:
+    return retriever.k if isinstance(retriever, HybridRetriever) else None

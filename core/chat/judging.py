@@ -48,9 +48,16 @@ class Judge:
             log.warning("the generic calibration is used: %s", problem)
             return self
 
-    def judge(self, query: str, passages: Sequence[Passage], checked: Checked, logprobs: Sequence[float]) -> Cited:
+    def judge(
+        self,
+        query: str,
+        passages: Sequence[Passage],
+        checked: Checked,
+        logprobs: Sequence[float],
+        agreed: float = 0.5,
+    ) -> Cited:
         """The answer with its confidence, or in its place the nearest passages."""
-        found = signals(query, passages, checked, logprobs)
+        found = signals(query, passages, checked, logprobs, agreed)
         sure = round(self.calibration.confidence(found), 4) if self.calibration else None
         unsure = self.calibration is not None and sure is not None and sure < self.calibration.point
         if unsure or (abstains(checked.text) and not checked.claims):

@@ -32,7 +32,7 @@ from core.traces import Trace
 from core.types import ChatMessage, Cited, GenerationOptions, MessageState, Passage, Scope
 
 FIRST_TITLE = 60  # characters of the first question that name a conversation until the model has named it
-OTHER_PROMPTS = ("talk", "remember", "section", "digest", "general")
+OTHER_PROMPTS = ("talk", "remember", "section", "digest", "general", "verify")
 
 
 @dataclass(frozen=True, slots=True)

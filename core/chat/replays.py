@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-GENERAL = "general"
+AFTERWARDS = ("general", "verify")  # prompts that may come after the answer, as they are now
 MOST_PASSAGES = 12
 
 
@@ -151,7 +151,7 @@ class Replays:
             cancel=replay.turn.cancel,
             trace=replay.trace,
             habits=habits,
-            prompts={GENERAL: self._prompts.published(GENERAL).text},
+            prompts={name: self._prompts.published(name).text for name in AFTERWARDS},
             summary=notes,
             summarised=summarised,
             today=making.created_at.date().isoformat(),

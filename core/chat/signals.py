@@ -14,9 +14,12 @@ ABSENT = -3.0  # log-probability that is assumed where an engine tells none
 
 
 def signals(
-    question: str, passages: Sequence[Passage], checked: Checked, logprobs: Sequence[float]
+    question: str, passages: Sequence[Passage], checked: Checked, logprobs: Sequence[float], agreed: float = 0.5
 ) -> dict[str, float]:
-    """All signals of an answer by name; the same names always, each a finite number."""
+    """All signals of an answer by name; the same names always, each a finite number.
+
+    `agreed` is how sure the model was, asked after its answer, that the passages say it.
+    """
     asked = words(question)
     quote = words(" ".join(citation.quote for citation in checked.citations))
     cited = {citation.number for citation in checked.citations}
@@ -33,6 +36,7 @@ def signals(
         "logprob_mean": sum(said) / len(said) if said else ABSENT,
         "logprob_least": min(said, default=ABSENT),
         "logprob_first": said[0] if said else ABSENT,
+        "agreed": agreed,
         "cited": float(bool(cited)),
         "abstains": float(abstains(checked.text)),
         "length": math.log1p(len(checked.text)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,8 @@ from core.errors import Cancelled, ModelError
 from core.models.chat_model import arguments, progress, to_langchain
 from core.traces import digest
 from core.types import ChatMessage, Event, GenerationChunk, GenerationOptions, Reading, Token, Waiting
+
+UNKNOWN = 0.5  # how likely anything is that no engine tells
 
 
 @dataclass
@@ -64,6 +67,15 @@ class Speaker:
         """What the model says in at most so many tokens; `schema` is a JSON schema, which not every engine obeys."""
         options = GenerationOptions(max_tokens=tokens, seed=request.options.seed, json_schema=schema)
         return "".join(step.text for step in self._steps(request, messages, options, config)).strip()
+
+    def agrees(self, request: AnswerRequest, messages: Sequence[ChatMessage], config: RunnableConfig | None) -> float:
+        """How likely the model's next word is "yes", from 0 to 1."""
+        options = GenerationOptions(max_tokens=1, seed=request.options.seed, top_logprobs=0)
+        for step in self._steps(request, messages, options, config):
+            if step.text.strip() and step.logprob is not None:
+                likely = math.exp(min(0.0, step.logprob))
+                return likely if step.text.strip().lower().startswith("y") else 1 - likely
+        return UNKNOWN
 
     def _steps(
         self, request: AnswerRequest, messages: Sequence[ChatMessage], options: GenerationOptions,

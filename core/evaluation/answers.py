@@ -17,7 +17,7 @@ from core.evaluation.ledger import unaccounted
 from core.evaluation.matching import overlap, says
 from core.evaluation.plain import PlainPipeline
 from core.evaluation.progress import Watch
-from core.evaluation.retrieval import product_retriever
+from core.evaluation.retrieval import product_retriever, searched
 from core.evaluation.told import Told
 from core.guard import clean_question
 from core.traces import Trace
@@ -134,7 +134,7 @@ def ask(
     began = time.perf_counter()
     cited, kept, left_out, first = _followed(corpus.services.chain().stream(request), began)
     total = time.perf_counter() - began
-    found = product_retriever(corpus).retrieve(text)
+    found = searched(corpus, product_retriever(corpus), text)
     holds = [says(passage.text, question.answers) for passage in kept]
     texts = _Texts(corpus)
     told = Told.of(cited)

@@ -5,7 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from core import services
 from core.errors import BadDataset
@@ -14,6 +18,8 @@ from core.evaluation.progress import Terminal
 from core.evaluation.report import Report, table
 from core.evaluation.run import ANSWERS, Spec, evaluate
 from core.evaluation.runs import STOPPED
+from core.installation import make_folder
+from core.services import Services
 from core.settings import Settings
 
 SEED = 7
@@ -52,7 +58,7 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     )  # fmt: skip
     main = services.build(settings)
     try:
-        with main.with_model_server():
+        with _alone(main), main.with_model_server():
             report = evaluate(main, dataset, spec, Terminal())
     finally:
         main.release()
@@ -61,6 +67,22 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
         print("groundwork: stopped; the figures are of the questions that were asked until then.", file=sys.stderr)
         return INTERRUPTED
     return 0
+
+
+@contextmanager
+def _alone(main: Services) -> Iterator[None]:
+    """One command after the other: they would share a model server, which goes with the one that started it."""
+    make_folder(main.settings.run)
+    lock = FileLock(main.settings.run / "evaluate.lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        print("Another measurement goes on here; this one begins after it.", file=sys.stderr, flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _show(report: Report, options: argparse.Namespace) -> None:

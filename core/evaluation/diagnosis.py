@@ -58,15 +58,16 @@ def diagnose(missed: Missed, look: Whereabouts) -> Diagnosis:
     shown = [passage for passage in missed.passages if wanted.in_passage(passage, shown_text(passage))]
     if shown:
         return _in_prompt(missed, shown)
-    ranking = look.ranking(wanted)
-    if cut := _cut(missed, ranking, look.retriever.k):
+    chosen = look.chosen(wanted)
+    if cut := _cut(missed, chosen):
         return cut
+    ranking = look.ranking(wanted)
     holder = next((passage for passage in ranking if wanted.in_passage(passage)), None)
     if holder is not None:
         return Diagnosis(
             Cause.below_cut,
             f"The passage with the answer is in {holder.document_title}, on place {holder.rank} of the ranking; the "
-            f"first {look.retriever.k} go into the prompt.",
+            f"best {len(chosen)} were chosen for the prompt.",
         )
     if chunk := look.in_chunk(wanted):
         return Diagnosis(
@@ -136,7 +137,7 @@ def _about(citation: Citation, wanted: Wanted) -> float:
     return coverage(wanted.question, f"{citation.document_title} {citation.heading} {citation.quote}")
 
 
-def _cut(missed: Missed, ranking: Sequence[Passage], best: int) -> Diagnosis | None:
+def _cut(missed: Missed, chosen: Sequence[Passage]) -> Diagnosis | None:
     """The answer was found and chosen, but what the model was shown of it does not hold it."""
     wanted = missed.wanted
     inside = next((passage for passage in missed.passages if wanted.in_passage(passage)), None)
@@ -145,11 +146,11 @@ def _cut(missed: Missed, ranking: Sequence[Passage], best: int) -> Diagnosis | N
             Cause.cut_from_context,
             f"A passage of {inside.document_title} was in the prompt, but the words with the answer were cut from it.",
         )
-    chosen = next((passage for passage in ranking[:best] if wanted.in_passage(passage)), None)
-    if chosen is not None:
+    found = next((passage for passage in chosen if wanted.in_passage(passage)), None)
+    if found is not None:
         return Diagnosis(
             Cause.cut_from_context,
-            f"The passage with the answer, from {chosen.document_title}, was found on place {chosen.rank}, but did not "
+            f"The passage with the answer, from {found.document_title}, was found on place {found.rank}, but did not "
             "go into the prompt.",
         )
     return None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from core.errors import BadDataset
+from core.errors import BadDataset, ModelUnavailable
 from core.evaluation import ranking
 from core.evaluation.corpus import Corpus
 from core.evaluation.dataset import Dataset, Question
@@ -69,7 +69,7 @@ def measure_retrieval(
     for number, question in enumerate(questions):
         watch("Searching", number, len(questions))
         relevant = dataset.relevant.get(question.id) or {ANSWER: 1.0}
-        found = _ranking(retriever.retrieve(question.text, k=PASSAGES), corpus, dataset, question)[:DEPTH]
+        found = _ranking(searched(corpus, retriever, question.text, PASSAGES), corpus, dataset, question)[:DEPTH]
         seconds = None
         if number < TIMED:
             began = time.perf_counter()
@@ -83,6 +83,17 @@ def measure_retrieval(
             )
         )
     watch("Searching", len(questions), len(questions))
+
+
+def searched(corpus: Corpus, retriever: HybridRetriever, query: str, k: int | None = None) -> list[Passage]:
+    """The passages for a query. Raises ModelUnavailable when there is no embedder: people would then get what keyword
+    search finds, but that is not what is to be measured."""
+    passages = retriever.retrieve(query, k=k)
+    if not any(passage.dense_score is not None for passage in passages):
+        embedder = corpus.services.client.status().embedder
+        if embedder.status != "ok":
+            raise ModelUnavailable(embedder.error or "The model server went away while search was measured. Try again.")
+    return passages
 
 
 def _ranking(passages: Sequence[Passage], corpus: Corpus, dataset: Dataset, question: Question) -> list[str]:

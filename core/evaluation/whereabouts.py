@@ -66,9 +66,14 @@ class Whereabouts:
     retriever: HybridRetriever
     raw: RawText = characters_of
 
+    def chosen(self, wanted: Wanted) -> list[Passage]:
+        """The passages that search puts forward for the prompt."""
+        return self.retriever.retrieve(wanted.query)
+
     def ranking(self, wanted: Wanted) -> list[Passage]:
-        """The first hundred passages for the query."""
-        return self.retriever.retrieve(wanted.query, k=DEPTH)
+        """The first hundred passages for the query, before any are left out so that one document does not fill all."""
+        every: Callable[..., list[Passage]] = getattr(self.retriever, "candidates", self.retriever.retrieve)
+        return every(wanted.query, k=DEPTH)
 
     def in_chunk(self, wanted: Wanted) -> Passage | None:
         """A chunk that holds the answer, wherever it ranks."""

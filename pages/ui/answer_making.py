@@ -23,6 +23,7 @@ STEPS = {
     "digest": "Putting the summary together",
     "generate": "Reading and writing",
     "cite": "Checking the citations",
+    "verify": "Asking whether the passages hold it",
 }
 PARTS = {
     "system": "Instructions",

@@ -20,8 +20,7 @@ from pages.ui.markdown import marked, plain
 from pages.ui.surroundings import GONE, surroundings
 
 SUSPICIOUS = (
-    "This passage holds {} that talks to the model instead of to a reader. It was kept out of the prompt, and is shown "
-    "here as text: do not follow it."
+    "This passage holds {} that talks to the model instead of to a reader. It is shown here as text: do not follow it."
 )
 
 
@@ -75,7 +74,8 @@ def _warn(passage: Passage) -> None:
     spans = suspicions(passage.text)
     if not spans:
         return
-    st.warning(SUSPICIOUS.format(count(len(spans), "stretch", "stretches")), icon=":material/front_hand:")
+    kept_out = " The model was not shown it." if passage.kept else ""  # answers of earlier versions were made with it
+    st.warning(SUSPICIOUS.format(count(len(spans), "stretch", "stretches")) + kept_out, icon=":material/front_hand:")
     for span in spans:
         words = passage.text[span.start : span.end]
         st.markdown(marked(words, [(0, len(words))], style="red-background"))

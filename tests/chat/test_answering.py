@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -17,10 +18,13 @@ from core.chat.turns import LiveTurn
 from core.services import Services
 from core.settings import Settings
 from core.storage.tables import TraceRow
+from core.traces import Trace
 from core.types import (
     ChatMessage,
     Cited,
     Done,
+    GenerationChunk,
+    GenerationOptions,
     Passage,
     Remembering,
     Retrieved,
@@ -293,3 +297,37 @@ def test_another_model_answers_the_same_way(live: Services, add_text: Add, clien
     other = chain.by(client)
     assert isinstance(other, AnswerChain)
     assert (other.outline, other.judge, other.retriever) == (chain.outline, chain.judge, chain.retriever)
+
+
+class Telling(SmallClient):
+    """Tells log-probabilities where they are asked for, and agrees with what it has said."""
+
+    def chat(
+        self, messages: Sequence[ChatMessage], options: GenerationOptions, cancel: threading.Event, *, model: str = ""
+    ) -> Iterator[GenerationChunk]:
+        self.reply = lambda asked: "Yes." if "Say yes or no" in asked[-1].content else first_sentence(asked)
+        for step in super().chat(messages, options, cancel, model=model):
+            told = step.text and options.top_logprobs is not None
+            yield replace(step, logprob=-0.25) if told else step
+
+
+def test_the_model_is_asked_whether_the_passages_say_it(live: Services, add_text: Add, settings: Settings) -> None:
+    add_text(TOWN)
+    telling = Telling(settings.run)
+    request = live.turns.records.draft(
+        "Who built the bridge?", Scope(ME), history=(), cancel=threading.Event(), trace=Trace()
+    )
+    cited = live.chain().by(telling).invoke(request)
+    assert telling.asked[-1][:-2] == telling.asked[-2]
+    assert "Who built the bridge?" in telling.asked[-1][-1].content
+    assert cited.signals["agreed"] == pytest.approx(0.7788, abs=1e-4)
+    assert cited.signals["logprob_mean"] == -0.25
+
+
+def test_an_engine_that_tells_no_probabilities_is_not_asked_twice(
+    live: Services, add_text: Add, client: SmallClient
+) -> None:
+    add_text(TOWN)
+    _, cited = asked(live, "Who built the bridge?")
+    assert len(client.asked) == 1
+    assert cited.signals["agreed"] == 0.5

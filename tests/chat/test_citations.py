@@ -117,3 +117,10 @@ def test_no_passages_means_no_citations() -> None:
 @pytest.mark.parametrize("answer", ["", "   ", "[1]", "…", "[1][1][1]", "\n\n[2]\n"])
 def test_odd_answers_do_not_break(answer: str) -> None:
     cited(answer)
+
+
+def test_a_marker_at_the_beginning_goes_behind_its_sentence() -> None:
+    text, found = cited("[2] The game was played in Santa Clara.")
+    assert text == "The game was played in Santa Clara [2]."
+    assert found == [(2, "The game was played in Santa Clara.")]
+    assert cited("[1] It was nearly $12 [1].")[0] == "It was nearly $12 [1]."

@@ -26,7 +26,9 @@ def test_what_is_no_rewriting_of_the_question_is_not_followed(text: str) -> None
 
 
 def test_the_second_query_has_the_words_that_the_question_leans_on() -> None:
-    assert beside("And is it extended?", SAID) == "And is it extended? How long is the warranty of the Ridge 3?"
+    assert (
+        beside("And is it extended?", SAID) == "And is it extended? How long is the warranty of the Ridge 3? 24 months."
+    )
     assert beside("And?", ()) == "And?"
 
 

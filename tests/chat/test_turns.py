@@ -284,9 +284,9 @@ def test_passages_that_are_cut_are_named_in_the_ledger(live: Services, add_text:
     turn = live.turns.ask_once("Tell me about the warranty of this", Scope(ME))
     assert turn.ended(10)
     retrieved = next(event for event in turn.events if isinstance(event, Retrieved))
-    assert len(retrieved.passages) == len(retrieved.left_out) == 3
+    assert len(retrieved.left_out) == 3, "three passages were found, and none of them is shown whole"
     assert all(passage.kept and passage.kept != ((passage.start, passage.end),) for passage in retrieved.passages)
-    assert all("tokens of passage" in line for line in retrieved.left_out)
+    assert sum("tokens of passage" in line for line in retrieved.left_out) == len(retrieved.passages)
 
 
 def test_history_that_does_not_fit_becomes_notes_from_its_old_end(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import BadDataset, Cancelled, ModelCrashed
+from core.errors import BadDataset, Cancelled, ModelCrashed, ModelUnavailable
 from core.evaluation import command
 from core.evaluation.corpus import Working, entry_file, prepared
 from core.evaluation.dataset import Entry, load_dataset
@@ -20,6 +20,7 @@ from core.evaluation.ledger import unaccounted
 from core.evaluation.report import table
 from core.evaluation.run import Spec, evaluate
 from core.evaluation.runs import COMPLETE, FAILED, INTERRUPTED, RUNNING, STOPPED
+from core.models.status import DOWN
 from core.services import Services
 from core.settings import Settings
 from core.storage.tables import EvaluationRunRow
@@ -71,6 +72,22 @@ def test_the_corpus_is_taken_in_by_the_products_own_way_and_only_once(
     with prepared(live, dataset, quiet, working=unwanted) as corpus:  # type: ignore[arg-type]
         assert corpus.services.settings.data == folder
         assert len(corpus.ids) == len(TEXTS)
+
+
+def test_search_without_its_embedder_is_not_measured_as_if_nothing_was(
+    live: Services, client: SmallClient, dataset_folder: Path, working: Working
+) -> None:
+    dataset = load_dataset(dataset_folder)
+    evaluate(live, dataset, Spec("retrieval"), quiet, working=working)
+
+    def gone(texts, **_):  # type: ignore[no-untyped-def]
+        client.status = lambda: DOWN  # type: ignore[method-assign]
+        raise ModelUnavailable("gone")
+
+    client.embed = gone  # type: ignore[method-assign]
+    with pytest.raises(ModelUnavailable):
+        evaluate(live, dataset, Spec("retrieval"), quiet, working=working)
+    assert live.evaluations.book.list_runs(owner_id=ME)[0].state == FAILED
 
 
 def test_texts_that_are_the_same_are_one_document_with_two_ids(

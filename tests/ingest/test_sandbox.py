@@ -102,7 +102,7 @@ def test_a_file_that_takes_too_much_memory_is_refused_with_the_limit(tmp_path: P
 
 
 def test_more_text_than_the_answer_may_hold_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox, "OUTPUT_MB", 1)
+    monkeypatch.setattr("core.readers.OUTPUT_MB", 1)
     path = tmp_path / "long"
     path.write_bytes(b"word " * 400_000)
     with pytest.raises(BadUpload, match="long.txt holds more text than can be indexed"):
