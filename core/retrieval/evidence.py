@@ -39,7 +39,8 @@ class Evidence:
 
 def weigh(query: Query, frequencies: Mapping[str, int], chunks: int) -> Weighed:
     """The units of a query with their inverse document frequency; words that no chunk holds weigh nothing."""
-    weights, place = [], {}
+    weights: list[float] = []
+    place: dict[str, int] = {}
     for unit in query.units:
         found = min(chunks, sum(frequencies.get(form, 0) for form in unit.forms))
         if not found:
