@@ -13,7 +13,7 @@ from core.retrieval.query import Query, any_of
 from core.storage.tables import ChunkRow
 
 # Chunks and words that are counted for one query. Rare words come first: they tell documents apart, and cost little.
-COUNTED, MOST_UNITS = 4000, 6
+COUNTED, MOST_UNITS = 12_000, 20
 ENOUGH = 5  # chunks with a word that are half of all that any number of them can say
 
 

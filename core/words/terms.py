@@ -60,7 +60,8 @@ def _pairs(letters: list[str]) -> list[str]:
 def _clusters(run: str) -> list[str]:
     import regex
 
-    return regex.findall(r"\X", run)
+    found: list[str] = regex.findall(r"\X", run)
+    return found
 
 
 @cache
