@@ -125,7 +125,7 @@ def test_stop_ends_the_wait_for_the_service(live: Services, service: Misbehaving
     assert live.conversations.thread(turn.conversation_id, owner_id=ME)[1].state == MessageState.stopped
 
 
-def test_what_does_not_fit_by_estimate_is_left_out_with_the_reason(
+def test_what_does_not_fit_by_estimate_is_cut_with_the_reason(
     live: Services, service: Misbehaving, endpoint: Endpoint, add_text: Callable[..., str]
 ) -> None:
     service.plays(GOOD)
@@ -134,7 +134,8 @@ def test_what_does_not_fit_by_estimate_is_left_out_with_the_reason(
     turn = live.turns.ask_once(QUESTION, Scope(ME))
     assert turn.ended(20)
     retrieved = next(event for event in turn.events if isinstance(event, Retrieved))
-    assert "did not fit into the context" in retrieved.left_out[0]
+    assert retrieved.passages[0].kept, "a part of it was shown"
+    assert "were cut" in retrieved.left_out[0]
     live.endpoints.change(endpoint.id, Draft("Box", service.url, "tiny-1", 512))
     refused = live.turns.ask_once(QUESTION, Scope(ME))
     assert refused.ended(20)

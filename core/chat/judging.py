@@ -48,6 +48,11 @@ class Judge:
             log.warning("the generic calibration is used: %s", problem)
             return self
 
+    def weighs(self, signal: str) -> bool:
+        """Whether a signal counts in the calibration."""
+        found = self.calibration.signals.get(signal) if self.calibration else None
+        return found is not None and found.weight != 0
+
     def judge(
         self,
         query: str,

@@ -139,6 +139,8 @@ def ask(
     texts = _Texts(corpus)
     told = Told.of(cited)
     reply = _reply(question, cited.text, trace.usage, first or total, total)
+    if cited.abstained:  # it quotes the nearest sentences, and says that they are no answer
+        reply = replace(reply, right=False)
     cause = why(question, cited, kept) if why and not reply.right else None
     citing = [citation for citation in cited.citations if _cites_answer(citation, kept, holds, question)]
     return Answered(

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from core.chat.chain import AnswerChain
-from core.chat.confidence import Calibration
+from core.chat.confidence import Calibration, Signal
 from core.chat.context import Limits, Said, compose
 from core.chat.judging import NOT_FROM_DOCUMENTS, NOTHING_FOUND, Judge
 from core.chat.records import Recipe
@@ -317,6 +317,7 @@ def test_the_model_is_asked_whether_the_passages_say_it(live: Services, add_text
     request = live.turns.records.draft(
         "Who built the bridge?", Scope(ME), history=(), cancel=threading.Event(), trace=Trace()
     )
+    live.chain().judge = Judge(Calibration({"agreed": Signal(0.5, 0.2, 1.0)}, 2.0, 0.1, "agreed", 1, 0.5))  # type: ignore[misc]
     cited = live.chain().by(telling).invoke(request)
     assert telling.asked[-1][:-2] == telling.asked[-2]
     assert "Who built the bridge?" in telling.asked[-1][-1].content
@@ -328,6 +329,19 @@ def test_an_engine_that_tells_no_probabilities_is_not_asked_twice(
     live: Services, add_text: Add, client: SmallClient
 ) -> None:
     add_text(TOWN)
+    live.chain().judge = Judge(Calibration({"agreed": Signal(0.5, 0.2, 1.0)}, 2.0, 0.1, "agreed", 1, 0.5))  # type: ignore[misc]
     _, cited = asked(live, "Who built the bridge?")
     assert len(client.asked) == 1
     assert cited.signals["agreed"] == 0.5
+
+
+def test_the_model_is_not_asked_again_where_its_word_would_not_count(
+    live: Services, add_text: Add, settings: Settings
+) -> None:
+    add_text(TOWN)
+    telling = Telling(settings.run)
+    request = live.turns.records.draft(
+        "Who built the bridge?", Scope(ME), history=(), cancel=threading.Event(), trace=Trace()
+    )
+    live.chain().by(telling).invoke(request)
+    assert len(telling.asked) == 1
