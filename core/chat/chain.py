@@ -106,8 +106,8 @@ class AnswerChain(Runnable[AnswerRequest, Event]):
     ) -> float:
         """How sure the model is of its answer when it is asked: a word more, as all before it has just been read."""
         prompt = request.prompts.get("verify", "")
-        # It is asked where its word counts: in the calibrations so far it told nothing (docs/answers.md). An engine that
-        # tells no probabilities would only be asked twice.
+        # Asked where its word counts: so far it told nothing (docs/answers.md). An engine that tells no probabilities
+        # would only be asked twice.
         if not prompt or not spoken.logprobs or not self.judge.of(request.scope.collection_id).weighs("agreed"):
             return UNKNOWN
         answered = ChatMessage("assistant", spoken.text)
