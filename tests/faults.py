@@ -25,16 +25,16 @@ class Faults:
     """Counts the steps of a piece of work; the one with the number `at` fails, once. `points` names all that were."""
 
     def __init__(self) -> None:
-        self.at = 0
+        self.at, self.edge = 0, ""
         self.points: list[str] = []
         self.struck = ""
         self._lock = threading.Lock()
         self._counting = False
 
     @contextmanager
-    def failing(self, at: int) -> Iterator[None]:
-        """Count within the block, and let the step with this number fail; 0 lets all succeed."""
-        self.at, self.points, self.struck, self._counting = at, [], "", True
+    def failing(self, at: int, edge: str = "") -> Iterator[None]:
+        """Count within the block, and let the step with this number fail, of all or of one edge; 0: none fails."""
+        self.at, self.edge, self.points, self.struck, self._counting = at, edge, [], "", True
         try:
             yield
         finally:
@@ -46,7 +46,7 @@ class Faults:
             if not self._counting:
                 return False
             self.points.append(point)
-            if len(self.points) != self.at:
+            if not point.startswith(self.edge) or self.at != sum(p.startswith(self.edge) for p in self.points):
                 return False
             self.struck = point
             return True

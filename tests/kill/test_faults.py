@@ -63,13 +63,16 @@ def clear_up(live: Services) -> None:
     live.documents.sweep(older_than=time.time() + 10)
 
 
-def places(points: list[str], number: int) -> list[int]:
-    """Numbers of steps from all over, so many of each edge at least as the rarest of them allows."""
-    chosen: list[int] = []
+def places(points: list[str], number: int) -> list[tuple[str, int]]:
+    """Steps from all over, so many of each edge at least as the rarest of them allows, counted within their edge.
+
+    What is kept between two lives changes their number: the hundredth step of all is not always of the same edge.
+    """
+    chosen: list[tuple[str, int]] = []
     for edge in ("sql", "file", "network"):
-        mine = [at for at, point in enumerate(points, 1) if point.startswith(edge)]
-        chosen += mine[:: max(1, len(mine) * 3 // number)]
-    return sorted(chosen)
+        steps = sum(point.startswith(edge) for point in points)
+        chosen += [(edge, at) for at in range(1, steps + 1, max(1, steps * 3 // number))]
+    return chosen
 
 
 @pytest.fixture
@@ -89,10 +92,10 @@ def made(live: Services, faults: Faults, monkeypatch: pytest.MonkeyPatch) -> Wor
     return Worker(live.jobs, taking, Presence(live.settings.run), threading.Event())
 
 
-def check_fault(live: Services, made: Worker, faults: Faults, at: int) -> str:
+def check_fault(live: Services, made: Worker, faults: Faults, at: int, edge: str = "") -> str:
     """Let one step fail, then look: returns the point that failed."""
     said = ""
-    with faults.failing(at):
+    with faults.failing(at, edge):
         try:
             life(live, made)
         except GroundworkError as error:
@@ -127,7 +130,7 @@ def test_a_fault_at_any_step_leaves_nothing_half_done_and_says_what_it_was(
     steps, faults_points = len(faults.points), list(faults.points)
     clear_up(live)
     assert steps >= 100
-    struck = [check_fault(live, made, faults, at) for at in places(faults_points, FAULTS)]
+    struck = [check_fault(live, made, faults, at, edge) for edge, at in places(faults_points, FAULTS)]
     # Two lives do not always take the same number of steps: a few of the last points are not reached.
     reached = [point for point in struck if point]
     assert len(reached) >= 0.8 * len(struck)
