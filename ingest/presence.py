@@ -2,31 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-import psutil
+from core.living import is_alive
 
 PREFIX = "worker-"
-CLOCK_SLACK = 2.0  # seconds by which the start of the same process may seem to differ
-
-
-def own_id() -> str:
-    """The id of this process as a worker: process number and start, because numbers are used again."""
-    return f"{os.getpid()}-{round(psutil.Process().create_time() * 1000)}"
-
-
-def is_alive(worker: str) -> bool:
-    """Whether the process of that id still runs."""
-    number, _, started = worker.partition("-")
-    if not (number.isdecimal() and started.isdecimal()):
-        return False
-    try:
-        process = psutil.Process(int(number))
-        same = abs(process.create_time() - int(started) / 1000) < CLOCK_SLACK
-        return same and process.status() != psutil.STATUS_ZOMBIE
-    except (psutil.Error, OverflowError):
-        return False
 
 
 class Presence:

@@ -11,11 +11,12 @@ from uuid import uuid4
 
 from core.errors import Cancelled, GroundworkError, StorageBusy, StorageError
 from core.jobs import EMBED, READ, Job, Jobs
+from core.living import own_id
 from core.retrieval.serving import REBUILD, RECUT
 from core.types import JobStatus
 from ingest.intake import Intake
 from ingest.lease import Lease
-from ingest.presence import Presence, own_id
+from ingest.presence import Presence
 
 log = logging.getLogger(__name__)
 

@@ -18,6 +18,7 @@ LAYERS = [
     [
         "core.settings",
         "core.names",
+        "core.living",
         "core.installation",
         "core.guard",
         "core.instructions",

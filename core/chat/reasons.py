@@ -22,6 +22,7 @@ EVIDENCE = {
     "words": "Words of the question",
     "head": "Heading and title",
     "meaning": "Closeness in meaning",
+    "about": "What its document is about",
     "link": "Named by another passage",
 }
 

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import psutil
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from core.errors import NotFound
 from core.evaluation.figures import Figure, difference
+from core.living import is_alive, own_id
 from core.storage.db import Database
 from core.storage.tables import EvaluationItemRow, EvaluationRunRow, EvaluationScoreRow, now
 
 RUNNING, COMPLETE, STOPPED, FAILED, INTERRUPTED = "running", "complete", "stopped", "failed", "interrupted"
 CRASHED = "Groundwork ended while this was being measured."
-CLOCK_SLACK = 2.0  # seconds by which the start of the same process may seem to differ
 LONGEST_ID = 200
 
 
@@ -84,7 +82,7 @@ class RunBook:
         digest = hashlib.sha256(json.dumps(pipeline, sort_keys=True).encode()).hexdigest()
         row = EvaluationRunRow(
             owner_id=owner_id, kind=kind, dataset=dataset[:200], dataset_sha256=dataset_sha256, seed=seed,
-            wanted=wanted, state=RUNNING, holder=_own_id(), pipeline=dict(pipeline), pipeline_hash=digest,
+            wanted=wanted, state=RUNNING, holder=own_id(), pipeline=dict(pipeline), pipeline_hash=digest,
         )  # fmt: skip
         with self.db.write() as session:
             session.add(row)
@@ -173,7 +171,7 @@ class RunBook:
             EvaluationRunRow.owner_id == owner_id, EvaluationRunRow.state == RUNNING
         )
         with self.db.read() as session:
-            dead = [id for id, holder in session.execute(running) if not _alive(holder)]
+            dead = [id for id, holder in session.execute(running) if not is_alive(holder)]
         if dead:
             with self.db.write() as session:
                 session.execute(
@@ -212,20 +210,3 @@ def _info(row: EvaluationRunRow, asked: int, figures: Mapping[str, Figure]) -> R
         row.id, row.kind, row.dataset, row.dataset_sha256, row.seed, row.wanted, asked, row.state, row.error,
         row.pipeline, row.pipeline_hash, row.extra, row.created_at, row.ended_at, figures,
     )  # fmt: skip
-
-
-def _own_id() -> str:
-    """This process, by number and start, because numbers are used again."""
-    return f"{os.getpid()}-{round(psutil.Process().create_time() * 1000)}"
-
-
-def _alive(holder: str) -> bool:
-    number, _, started = holder.partition("-")
-    if not (number.isdecimal() and started.isdecimal()):
-        return False
-    try:
-        process = psutil.Process(int(number))
-        same = abs(process.create_time() - int(started) / 1000) < CLOCK_SLACK
-        return same and process.status() != psutil.STATUS_ZOMBIE
-    except (psutil.Error, OverflowError):
-        return False

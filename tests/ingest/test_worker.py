@@ -16,6 +16,7 @@ from sqlalchemy import event, func, select
 from core.errors import ModelUnavailable
 from core.fsck import Fsck
 from core.jobs import Job
+from core.living import is_alive
 from core.retrieval.store import Vectors
 from core.services import Services
 from core.storage.files import FileStore
@@ -23,7 +24,7 @@ from core.storage.tables import ChunkRow, DocumentRow, DocumentTextRow, JobRow, 
 from core.types import DocumentStatus, JobStatus, Scope
 from ingest import embedding, intake, worker
 from ingest.intake import Intake, IntakeOptions
-from ingest.presence import Presence, is_alive
+from ingest.presence import Presence
 from ingest.worker import Worker
 from tests.ingest.made import pdf, slow_markdown, words
 from tests.small import SmallClient, word_vector

@@ -67,10 +67,6 @@ class Request:
     completion_tokens: int = 0
 
     @property
-    def background(self) -> bool:
-        return self.options.priority == "background"
-
-    @property
     def repeatable(self) -> bool:
         """Whether the same request must give the same tokens again: a seed is set and nothing known is to be used."""
         return self.options.seed is not None and not self.options.cache_prompt
