@@ -155,7 +155,7 @@ def ask(
         supported=told.supported,
         citing_answer=len(citing),
         holding=sum(holds),
-        unaccounted=unaccounted(found, kept, left_out, trace),
+        unaccounted=unaccounted(found, kept, trace),
         left_out=left_out,
         ledger=trace.ledger,
         passages=tuple(_place(passage) for passage in kept),

@@ -2,32 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from core.chat.context import MARGIN
 from core.traces import Trace
 from core.types import Passage
 
-
-def unaccounted(found: Sequence[Passage], kept: Sequence[Passage], left_out: Sequence[str], trace: Trace) -> int:
-    """How many cuts have no entry in the ledger: passages that were found and are not in the prompt, passages that are
-    in it only in part; one more when the engine read fewer tokens than the ledger says."""
-    lost = sum(not any(_covers(there, passage) for there in kept) for passage in found)
-    shortened = sum(bool(getattr(passage, "kept", ())) for passage in kept)
-    return max(0, lost + shortened - len(left_out)) + _fewer_read(trace)
+Span = tuple[int, int]
 
 
-def _covers(there: Passage, passage: Passage) -> bool:
-    """Neighbours are put together and long passages shortened, so a part of it is enough."""
-    return there.document_id == passage.document_id and there.start < passage.end and passage.start < there.end
+def unaccounted(found: Sequence[Passage], kept: Sequence[Passage], trace: Trace) -> int:
+    """How many cuts have no entry in the ledger: found passages of which a word was neither shown nor named as cut;
+    one more when the engine read fewer tokens than the ledger says.
+
+    `kept` are the passages in the prompt, with what was shown of them. Letters are looked at, not counts: neighbours
+    are put together before they are cut, so one entry can tell of two passages.
+    """
+    told = list(_named(trace))
+    return sum(_silent(passage, kept, told) for passage in found) + _fewer_read(trace)
+
+
+def _silent(passage: Passage, kept: Sequence[Passage], told: Iterable[tuple[str, Span]]) -> bool:
+    """Whether a letter of the passage is in no part that was shown, and in none that the ledger names."""
+    shown = [(there.document_id, part) for there in kept for part in there.kept or ((there.start, there.end),)]
+    spans = sorted(span for document_id, span in (*shown, *told) if document_id == passage.document_id)
+    position = passage.start
+    for start, end in (*spans, (passage.end, passage.end)):
+        if passage.text[position - passage.start : max(position, start) - passage.start].strip():
+            return True
+        position = max(position, end)
+    return False
+
+
+def _named(trace: Trace) -> Iterator[tuple[str, Span]]:
+    for cut in trace.ledger.get("cuts", ()):
+        for start, end in cut["parts"]:
+            yield cut["document_id"], (start, end)
 
 
 def _fewer_read(trace: Trace) -> bool:
-    ledger, read = trace.ledger, trace.usage.prompt_tokens
-    if not read or not ledger:
-        return False
-    if told := ledger.get("prompt"):
-        return read < int(told)
-    parts = [ledger.get("frame", 0), ledger.get("history", 0), *ledger.get("passages", ())]
-    counted = sum(part for part in parts if isinstance(part, int))
-    return read < counted - MARGIN * len(parts)
+    read, told = trace.usage.prompt_tokens, trace.ledger.get("prompt", 0)
+    return bool(read and told and read < int(told))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from core.chat.ledger import Ledger, cut_passage
 from core.errors import BadDataset, Cancelled, ModelCrashed, ModelUnavailable
 from core.evaluation import command
 from core.evaluation.corpus import Working, entry_file, prepared
@@ -150,16 +151,31 @@ def test_what_is_left_out_without_a_word_is_counted() -> None:
     first = Passage(1, "a", "A", "one two", 0, 7, None, "", 1, 1.0)
     second = Passage(2, "b", "B", "three", 50, 55, None, "", 2, 0.5)
     whole = Trace()
-    assert unaccounted([first, second], [first, second], [], whole) == 0
-    assert unaccounted([first, second], [first], ["B: a passage did not fit."], whole) == 0
-    assert unaccounted([first, second], [first], [], whole) == 1
-    assert unaccounted([first], [replace(first, start=3, end=40)], [], whole) == 0, "a neighbour was put beside it"
-    shorter = Trace()
-    shorter.ledger = {"frame": 200, "history": 0, "passages": [100, 100]}
-    shorter.usage = Usage(prompt_tokens=410)
-    assert unaccounted([], [], [], shorter) == 0
-    shorter.usage = Usage(prompt_tokens=250)
-    assert unaccounted([], [], [], shorter) == 1, "the engine read less than was counted"
+    assert unaccounted([first, second], [first, second], whole) == 0
+    assert unaccounted([first, second], [first], whole) == 1
+    assert unaccounted([first], [replace(first, text="x one two", start=0, end=40)], whole) == 0, "neighbours together"
+    assert unaccounted([first], [replace(first, kept=((0, 3),))], whole) == 1, "a word of it is nowhere"
+    told = Trace()
+    told.ledger = Ledger(8192, 400, 30, 0, (3,), cuts=(cut_passage(second, 1, "No room."),)).as_dict()
+    assert unaccounted([first, second], [first], told) == 0
+    assert unaccounted([first, replace(second, document_id="c")], [first], told) == 1, "another one was left out"
+
+
+def test_one_entry_of_the_ledger_tells_of_neighbours_that_were_put_together() -> None:
+    both = Passage(1, "a", "A", "one two three four", 0, 18, None, "", 1, 1.0)
+    first, second = replace(both, text="one two", end=7), replace(both, text="three four", start=8, end=18)
+    told = Trace()
+    told.ledger = Ledger(8192, 400, 30, 0, (), cuts=(cut_passage(both, 4, "No room."),)).as_dict()
+    assert unaccounted([first, second], [], told) == 0
+
+
+def test_an_engine_that_reads_less_than_was_counted_has_cut_something() -> None:
+    trace = Trace()
+    trace.ledger = {"prompt": 400}
+    trace.usage = Usage(prompt_tokens=410)
+    assert unaccounted([], [], trace) == 0
+    trace.usage = Usage(prompt_tokens=250)
+    assert unaccounted([], [], trace) == 1
 
 
 def test_a_measurement_that_is_stopped_keeps_what_was_asked(
