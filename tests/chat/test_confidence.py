@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from core.chat.calibrate import judged
 from core.chat.citations import check
 from core.chat.confidence import Calibration, Judged, auroc, fit, load, save
 from core.chat.judging import NOTHING_FOUND, Judge, abstention
@@ -87,6 +88,12 @@ def test_the_command_fits_what_a_run_wrote(tmp_path: Path, capsys: pytest.Captur
     assert load(out).fitted_on == "mine"
     (tmp_path / "run.json").write_text('{"items": [{"signals": 1}]}')
     assert main(["calibrate", str(tmp_path / "run.json"), "--out", str(out)]) == 1
+
+
+def test_what_was_held_back_is_judged_by_what_the_model_wrote(tmp_path: Path) -> None:
+    item = {"signals": {"a": 1.0}, "answerable": True, "right": False, "draft_right": True}
+    (tmp_path / "run.json").write_text(json.dumps([item]))
+    assert [row.right for row in judged(tmp_path / "run.json")] == [True]
 
 
 def test_auroc_counts_ties_half() -> None:
