@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import uuid4
 
-from core.errors import Cancelled, GroundworkError, StorageBusy, StorageError
+from core.errors import Cancelled, GroundworkError, StorageBusy, StorageError, StorageFull
 from core.jobs import EMBED, READ, Job, Jobs
 from core.living import own_id
 from core.retrieval.serving import REBUILD, RECUT
@@ -98,7 +98,8 @@ class Worker:
                 self._finish(job, lane, JobStatus.done)
         except Cancelled:
             self._release(job, lane)  # it is ours no more, unless the worker is to stop
-        except StorageBusy:
+        except (StorageBusy, StorageFull) as error:
+            log.warning("job %s has to wait: %s", job.id, error)
             self._release(job, lane)  # nothing is wrong with the document: it waits for its next turn
             self.stop.wait(STORAGE_PAUSE)
         except GroundworkError as error:
