@@ -93,11 +93,11 @@ def _queue(db: Database, owner_id: str, title: str, splitter: str) -> str:
     """Queue the documents of one owner, some in each transaction: others want to write too. "" when there are none."""
     jobs, batch_id, last = Jobs(db), "", ""
     while True:
-        query = select(DocumentRow).where(
+        query = select(DocumentRow.id, DocumentRow.size).where(
             *_cut_otherwise(splitter), DocumentRow.owner_id == owner_id, DocumentRow.id > last
         )
         with db.write() as session:
-            rows = session.scalars(query.order_by(DocumentRow.id).limit(AT_ONCE)).all()
+            rows = session.execute(query.order_by(DocumentRow.id).limit(AT_ONCE)).all()
             batch = session.get(BatchRow, batch_id) if batch_id else BatchRow(owner_id=owner_id, name=title)
             if not rows or batch is None or batch.state == "cancelled":
                 return batch_id

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 
 IDLE = 0.3  # seconds between two looks into an empty queue
 STORAGE_PAUSE = 2.0  # seconds before asking a full or locked database again
+FULL_PAUSE = 10.0  # seconds before storing again what the disk had no room for
+NO_ROOM = "waiting for room on the disk"
 DEAD_EVERY = 5.0  # seconds between two looks for workers that died
 AT_EMBEDDING = "/embed"  # added to the worker's id in that lane: the two lanes hold their jobs apart
 
@@ -98,10 +101,15 @@ class Worker:
                 self._finish(job, lane, JobStatus.done)
         except Cancelled:
             self._release(job, lane)  # it is ours no more, unless the worker is to stop
-        except (StorageBusy, StorageFull) as error:
-            log.warning("job %s has to wait: %s", job.id, error)
+        except StorageBusy:
             self._release(job, lane)  # nothing is wrong with the document: it waits for its next turn
             self.stop.wait(STORAGE_PAUSE)
+        except StorageFull as error:
+            log.warning("job %s has to wait: %s", job.id, error)
+            with suppress(Cancelled):
+                lease.report(NO_ROOM)
+                lease.wait(FULL_PAUSE)
+            self._release(job, lane)
         except GroundworkError as error:
             log.info("job %s failed: %s", job.id, error.code)
             self._finish(job, lane, JobStatus.failed, str(error))

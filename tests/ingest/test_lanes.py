@@ -246,7 +246,7 @@ def test_a_cancelled_job_stores_nothing_more(live: Services, counted: Counted) -
 def test_a_full_disk_lets_documents_wait_and_fails_none(
     live: Services, counted: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest_worker, "STORAGE_PAUSE", 0.01)
+    monkeypatch.setattr(ingest_worker, "FULL_PAUSE", 0.01)
     documents = [add(live, text(2, f"thing{n}"), f"{n}.md") for n in range(3)]
     made = worker(live, counted)
 

@@ -61,6 +61,7 @@ def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intake, "MODEL_PAUSE", 0.05)
     monkeypatch.setattr(embedding, "MODEL_PAUSE", 0.05)
     monkeypatch.setattr(worker, "STORAGE_PAUSE", 0.05)
+    monkeypatch.setattr(worker, "FULL_PAUSE", 0.05)
 
 
 def make_worker(live: Services, client: Hooked, stop: threading.Event) -> Worker:
