@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from sqlalchemy import func, select
 
-from core.errors import Cancelled, ModelUnavailable, StorageFull
+from core.errors import Cancelled, ModelUnavailable
 from core.fsck import Fsck
 from core.jobs import READ
 from core.rebuilds import Rebuilds
@@ -22,7 +22,6 @@ from core.services import Services
 from core.storage.tables import ChunkRow, DocumentRow, UserRow, VectorDraftRow, VectorRow
 from core.types import DocumentStatus, JobStatus, Scope
 from ingest import embedding, intake, recut, sandbox
-from ingest import worker as ingest_worker
 from ingest.embedding import BATCH
 from ingest.intake import Intake, IntakeOptions
 from ingest.page_readings import PageReading, PageReadings
@@ -241,26 +240,6 @@ def test_a_cancelled_job_stores_nothing_more(live: Services, counted: Counted) -
     live.jobs.retry(job.id, owner_id=ME)
     work(made)
     assert status(live, document) == DocumentStatus.ready
-
-
-def test_a_full_disk_lets_documents_wait_and_fails_none(
-    live: Services, counted: Counted, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ingest_worker, "FULL_PAUSE", 0.01)
-    documents = [add(live, text(2, f"thing{n}"), f"{n}.md") for n in range(3)]
-    made = worker(live, counted)
-
-    def full(*_: object, **__: object) -> None:
-        raise StorageFull("The disk of data is full. Free some space and try again; nothing was lost.")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(live.chunks, "save_text", full)
-        for _ in range(4):
-            assert made.work_one()
-    jobs = live.jobs.list_jobs(owner_id=ME)
-    assert {(job.status, job.attempts) for job in jobs} == {(JobStatus.queued, 0)}
-    work(made)
-    assert [status(live, id) for id in documents] == [DocumentStatus.ready] * 3
 
 
 def test_each_owner_has_a_batch_of_texts_that_are_cut_anew(
