@@ -11,15 +11,14 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from core.errors import Conflict, NotFound
-from core.jobs import FINAL, READ, Job, Jobs, rest, start_over, wait_again
-from core.leases import OPEN, end
+from core.jobs import FINAL, READ, rest_all, start_over, wait_again
+from core.leases import OPEN, cancel_all
 from core.rates import Part, seconds_left
 from core.storage.db import Database
-from core.storage.tables import BatchNoteRow, BatchRow, DocumentRow, JobRow
+from core.storage.tables import BatchNoteRow, BatchRow, DocumentRow, JobRow, now
 from core.types import JobStatus
 
 REFUSED, KNOWN = "refused", "known"
-SEEN = "seen"  # the state of a batch that has ended and was put away
 LONGEST_NAME = 400
 
 
@@ -60,9 +59,8 @@ class Failure:
 class Batches:
     """Every method asks for the owner; what is not theirs does not exist for them."""
 
-    def __init__(self, db: Database, jobs: Jobs) -> None:
+    def __init__(self, db: Database) -> None:
         self.db = db
-        self.jobs = jobs
 
     def begin(self, *, owner_id: str, name: str = "", expected: int = 0) -> str:
         """A new batch for `expected` files, which are then added with its id. Returns the id."""
@@ -88,7 +86,7 @@ class Batches:
         if self.get(batch_id, owner_id=owner_id).left:
             raise Conflict("This batch is not finished. Cancel it first.")
         with self.db.write() as session:
-            _owned(session, batch_id, owner_id).state = SEEN
+            _owned(session, batch_id, owner_id).seen = True
 
     def stop_waiting(self, *, silent_since: datetime) -> int:
         """Say of batches what did not arrive, when nothing did since then. Returns how many batches that were.
@@ -96,19 +94,18 @@ class Batches:
         Uploads are in memory until they are stored: what ends the process then is told here, and not passed over.
         """
         stopped = 0
+        silent = (BatchRow.expected > 0, BatchRow.touched_at < silent_since)
         with self.db.read() as session:
-            rows = session.scalars(
-                select(BatchRow).where(BatchRow.expected > 0, BatchRow.created_at < silent_since)
-            ).all()
-            missing = {batch.id: _missing(session, batch) for batch in _batches(session, rows)}
-            ids = select(JobRow.batch_id).where(JobRow.batch_id.in_(missing), JobRow.created_at >= silent_since)
-            arriving = set(session.scalars(ids))
-        for id in missing.keys() - arriving:
+            ids = session.scalars(select(BatchRow.id).where(*silent)).all()
+        for id in ids:
             with self.db.write() as session:
-                row = session.get_one(BatchRow, id)
+                row = session.scalar(select(BatchRow).where(BatchRow.id == id, *silent))
+                if row is None:  # a file has come just now
+                    continue
+                missing = _missing(session, _batches(session, [row])[0])
                 row.expected = 0
-                if missing[id]:
-                    note(session, id, "", REFUSED, _did_not_arrive(missing[id]))
+                if missing:
+                    note(session, id, "", REFUSED, _did_not_arrive(missing))
                     stopped += 1
         return stopped
 
@@ -127,17 +124,9 @@ class Batches:
         if active:
             query = query.where(BatchRow.id.in_(select(JobRow.batch_id).where(JobRow.status.in_(OPEN))))
         if unseen:
-            query = query.where(BatchRow.state != SEEN)
+            query = query.where(~BatchRow.seen)
         with self.db.read() as session:
             return _batches(session, session.scalars(query.limit(limit)).all())
-
-    def list_parts(
-        self, batch_id: str, *, owner_id: str, statuses: Sequence[JobStatus] = (), limit: int = 100
-    ) -> list[Job]:
-        """The jobs of a batch, the newest first."""
-        with self.db.read() as session:
-            _owned(session, batch_id, owner_id)
-        return self.jobs.list_jobs(owner_id=owner_id, batch_id=batch_id, statuses=statuses, limit=limit)
 
     def failures(self, batch_id: str, *, owner_id: str, limit: int = 1000) -> list[Failure]:
         """The files that are not in, each with its sentence, in the order of their names."""
@@ -161,10 +150,7 @@ class Batches:
             if batch.state == "cancelled":
                 raise Conflict("This batch was cancelled; try it again instead.")
             batch.state = "paused"
-            rows = _parts(session, batch_id, (JobStatus.queued.value, JobStatus.running.value))
-            for row in rows:
-                rest(row)
-            return len(rows)
+            return rest_all(session, JobRow.batch_id == batch_id)
 
     def resume(self, batch_id: str, *, owner_id: str) -> int:
         """Go on with a paused batch. Returns how many parts that were."""
@@ -185,18 +171,15 @@ class Batches:
         with self.db.write() as session:
             batch = _owned(session, batch_id, owner_id)
             batch.state, batch.expected = "cancelled", 0
-            rows = _parts(session, batch_id, OPEN)
-            for row in rows:
-                row.cancel_requested = True
-                end(session, row, JobStatus.cancelled, "")
-            return len(rows)
+            return cancel_all(session, JobRow.batch_id == batch_id)
 
     def retry(self, batch_id: str, *, owner_id: str) -> int:
         """Queue all parts again that failed or were cancelled. Returns how many parts that were."""
         with self.db.write() as session:
             batch = _owned(session, batch_id, owner_id)
-            batch.state = "open"
-            rows = _parts(session, batch_id, (JobStatus.failed.value, JobStatus.cancelled.value))
+            batch.state, batch.seen = "open", False
+            ended = (JobStatus.failed.value, JobStatus.cancelled.value)
+            rows = session.scalars(select(JobRow).where(JobRow.batch_id == batch_id, JobRow.status.in_(ended))).all()
             busy = set(session.scalars(select(JobRow.document_id).where(JobRow.status.in_(OPEN))))
             rows = [row for row in rows if row.document_id not in busy]
             for row in rows:
@@ -207,6 +190,7 @@ class Batches:
 
 def note(session: Session, batch_id: str, name: str, kind: str, sentence: str = "") -> None:
     """Remember a file of a batch that became no job: `kind` is refused or known."""
+    session.execute(update(BatchRow).where(BatchRow.id == batch_id).values(touched_at=now()))
     session.add(BatchNoteRow(batch_id=batch_id, name=name[:LONGEST_NAME], kind=kind, sentence=sentence))
 
 
@@ -228,10 +212,6 @@ def _missing(session: Session, batch: Batch) -> int:
 def _did_not_arrive(number: int) -> str:
     what = "One file of this upload" if number == 1 else f"{number:,} files of this upload"
     return f"{what} did not arrive: it was broken off. Add all of them again; those that are here stay as they are."
-
-
-def _parts(session: Session, batch_id: str, statuses: Sequence[str]) -> Sequence[JobRow]:
-    return session.scalars(select(JobRow).where(JobRow.batch_id == batch_id, JobRow.status.in_(statuses))).all()
 
 
 def _batches(session: Session, rows: Sequence[BatchRow]) -> list[Batch]:
@@ -263,7 +243,7 @@ def _batch(row: BatchRow, parts: Sequence[Part], notes: dict[str, int]) -> Batch
     to_come = max(0, row.expected - arrived)
     ended = [part.finished_at for part in parts if part.finished_at is not None]
     status = "running" if left or to_come else "done"
-    if not left and (row.state == "cancelled" or (row.state == SEEN and count["cancelled"])):
+    if not left and row.state == "cancelled":
         status = "cancelled"
     elif left and left == count[JobStatus.paused.value]:
         status = "paused"

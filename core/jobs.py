@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import ColumnElement, Select, case, func, select, update
 from sqlalchemy.orm import Session
 
 from core.errors import Conflict, NotFound
-from core.leases import EMBED, OPEN, READ, Job, Leases, end, job_of
+from core.leases import EMBED, OPEN, READ, Job, Leases, cancel_all, job_of
 from core.retrieval.serving import REBUILD, RECUT, decline
-from core.storage.tables import BatchRow, DocumentRow, JobRow
+from core.storage.tables import BatchRow, DocumentRow, JobRow, now
 from core.types import DocumentStatus, JobStatus
 
 __all__ = ["EMBED", "FINAL", "OPEN", "READ", "Job", "Jobs"]
 
 FINAL = (JobStatus.done.value, JobStatus.failed.value, JobStatus.cancelled.value)
+SLICE = 500  # ids in one question: SQLite takes only so many
 ALONE, AMONG_MANY = 10, 0  # priorities: who adds one file waits for it, and goes before a batch
 
 
@@ -35,6 +36,8 @@ class Jobs(Leases):
             raise Conflict("This batch was cancelled. Add the remaining files anew.")
         row = JobRow(kind=kind, owner_id=owner_id, document_id=document_id, size=size, batch_id=batch_id, lane=lane)
         row.priority = AMONG_MANY if batch else ALONE
+        if batch is not None and batch.expected:
+            batch.touched_at = now()
         if batch is not None and batch.state == "paused":
             row.status = JobStatus.paused.value
         session.add(row)
@@ -95,19 +98,29 @@ class Jobs(Leases):
 
     def latest(self, document_ids: Sequence[str]) -> dict[str, Job]:
         """The newest job of each document."""
-        query = _with_names().where(JobRow.document_id.in_(document_ids)).order_by(JobRow.created_at)
+        found: dict[str, Job] = {}
         with self.db.read() as session:
-            return {row.document_id: job_of(row, name) for row, name in session.execute(query) if row.document_id}
+            for part in _slices(document_ids):
+                query = _with_names().where(JobRow.document_id.in_(part)).order_by(JobRow.created_at)
+                found |= {row.document_id: job_of(row, name) for row, name in session.execute(query) if row.document_id}
+        return found
+
+    def unfinished(self, document_ids: Sequence[str]) -> dict[str, JobStatus]:
+        """Those of these documents that have a job that has not ended, and how it is; cheap also for very many."""
+        columns = select(JobRow.document_id, JobRow.status).where(JobRow.status.in_(OPEN))
+        found: dict[str, JobStatus] = {}
+        with self.db.read() as session:
+            for part in _slices(document_ids):
+                rows = session.execute(columns.where(JobRow.document_id.in_(part)).order_by(JobRow.created_at))
+                found |= {document_id: JobStatus(status) for document_id, status in rows if document_id}
+        return found
 
     def cancel(self, job_id: str, *, owner_id: str) -> None:
         """End a job now. A worker that has it in hand drops it, and what it made of it is not stored."""
         with self.db.write() as session:
             row = _owned(session, job_id, owner_id)
-            if row.status in OPEN:
-                row.cancel_requested = True
-                end(session, row, JobStatus.cancelled, "")
-                if row.kind == REBUILD:
-                    decline(session)
+            if cancel_all(session, JobRow.id == job_id) and row.kind == REBUILD:
+                decline(session)
 
     def pause(self, job_id: str, *, owner_id: str) -> None:
         """Let a job rest. Its finished pages and vectors are kept. Raises Conflict when it has ended."""
@@ -115,7 +128,7 @@ class Jobs(Leases):
             row = _owned(session, job_id, owner_id)
             if row.status not in OPEN:
                 raise Conflict("This job has ended already.")
-            rest(row)
+            rest_all(session, JobRow.id == job_id)
 
     def resume(self, job_id: str, *, owner_id: str) -> None:
         """Queue a paused job again, where it was in the line."""
@@ -147,19 +160,26 @@ def start_over(row: JobRow) -> None:
     row.started_at = row.finished_at = None
 
 
-def rest(row: JobRow) -> None:
-    """Pause it; the worker that has it in hand finds that it is no longer its own."""
-    row.status, row.worker, row.lease_until = JobStatus.paused.value, "", None
-    row.attempts = max(0, row.attempts - 1)
+def rest_all(session: Session, which: ColumnElement[bool]) -> int:
+    """Pause jobs that run or wait, however many; the worker that has one in hand finds that it is no longer its own."""
+    once_less = case((JobRow.attempts > 0, JobRow.attempts - 1), else_=0)
+    resting = (
+        update(JobRow)
+        .where(which, JobRow.status.in_((JobStatus.queued.value, JobStatus.running.value)))
+        .values(status=JobStatus.paused.value, worker="", lease_until=None, attempts=once_less)
+    )
+    return len(session.execute(resting.returning(JobRow.id)).all())
 
 
 def wait_again(session: Session, document_ids: Sequence[str]) -> None:
     """Documents whose reading failed wait for it again."""
-    session.execute(
-        update(DocumentRow)
-        .where(DocumentRow.id.in_(document_ids), DocumentRow.status == DocumentStatus.failed.value)
-        .values(status=DocumentStatus.queued.value, error="")
-    )
+    failed = update(DocumentRow).where(DocumentRow.status == DocumentStatus.failed.value)
+    for part in _slices(document_ids):
+        session.execute(failed.where(DocumentRow.id.in_(part)).values(status=DocumentStatus.queued.value, error=""))
+
+
+def _slices(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (ids[at : at + SLICE] for at in range(0, len(ids), SLICE))
 
 
 def _owned(session: Session, job_id: str, owner_id: str) -> JobRow:

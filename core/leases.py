@@ -155,17 +155,31 @@ def requeue(row: JobRow) -> None:
 def end(session: Session, row: JobRow, status: JobStatus, error: str) -> None:
     """Bring a job to its end, and its document out of waiting for it."""
     row.status, row.error, row.finished_at, row.lease_until = status.value, error, now(), None
-    if status == JobStatus.done or row.document_id is None:
-        return
-    # A document whose text is already in stays searchable; one without text is shown as failed, to be retried.
-    reason = error or "Cancelled before it was read."
+    if status != JobStatus.done and row.document_id is not None:
+        _wait_no_more(session, DocumentRow.id == row.document_id, error)
+
+
+def cancel_all(session: Session, which: ColumnElement[bool]) -> int:
+    """Bring jobs that have not ended to their end at once, however many; returns how many that were."""
+    these = (which, JobRow.status.in_(OPEN))
+    _wait_no_more(session, DocumentRow.id.in_(select(JobRow.document_id).where(*these)), "")
+    ended = (
+        update(JobRow)
+        .where(*these)
+        .values(
+            status=JobStatus.cancelled.value, cancel_requested=True, error="", finished_at=now(), lease_until=None
+        )
+    )  # fmt: skip
+    return len(session.execute(ended.returning(JobRow.id)).all())
+
+
+def _wait_no_more(session: Session, which: ColumnElement[bool], error: str) -> None:
+    """A document whose text is already in stays searchable; one without text is shown as failed, to be retried."""
+    waiting = (DocumentStatus.queued.value, DocumentStatus.processing.value)
     session.execute(
         update(DocumentRow)
-        .where(
-            DocumentRow.id == row.document_id,
-            DocumentRow.status.in_((DocumentStatus.queued.value, DocumentStatus.processing.value)),
-        )
-        .values(status=DocumentStatus.failed.value, error=reason)
+        .where(which, DocumentRow.status.in_(waiting))
+        .values(status=DocumentStatus.failed.value, error=error or "Cancelled before it was read.")
     )
 
 

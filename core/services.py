@@ -241,7 +241,7 @@ def build(settings: Settings, client: ModelClient | None = None, *, beside: Serv
     replays = Replays(db, prompts, models, comparisons.chain)
     records = TurnRecords(db, prompts, pipelines, recipe)
     turns = Turns(chain, conversations, records, namer.name)
-    batches, library = Batches(db, jobs), Library(db, documents)
+    batches, library = Batches(db), Library(db, documents)
     rebuilds = Rebuilds(db, jobs, settings.embedding_model)
     return Services(
         settings, db, accounts, files, jobs, batches, documents, Arrivals(documents, batches),

@@ -15,6 +15,7 @@ from core.jobs import Job, Jobs
 from core.types import JobStatus
 
 LOOK_EVERY = 0.2
+SECONDS_FOR_EACH, LONGEST_PAUSE = 0.0005, 3.0  # between two looks at many files
 SAY_EVERY = 2.0
 
 Say = Callable[[str], None]
@@ -69,19 +70,22 @@ def add_file(
 def follow(jobs: Jobs, outcomes: Sequence[Outcome], *, say: Say, check: Callable[[Job], None]) -> None:
     """Wait until no job of these files is under way; `check` sees every running job and may raise to give up."""
     said: dict[str, tuple[str, float]] = {}
-    waiting = {outcome.document_id: outcome for outcome in outcomes if outcome.document_id}
+    waiting = {outcome.document_id or "": outcome for outcome in outcomes if outcome.document_id}
     while waiting:
-        latest = jobs.latest([document_id for document_id in waiting if document_id])
-        for document_id, outcome in list(waiting.items()):
-            job = latest.get(document_id or "")
-            if job is None or not job.active:
-                del waiting[document_id]
-                if job is not None and job.status != JobStatus.done:
-                    outcome.error = job.error or "The job was cancelled."
-            elif job.status == JobStatus.running:
+        unfinished = jobs.unfinished(list(waiting))
+        running = [document_id for document_id, status in unfinished.items() if status == JobStatus.running]
+        for document_id, job in jobs.latest(running).items():
+            if job.status == JobStatus.running:
                 check(job)
-                _say_progress(outcome, job, said, say)
-        time.sleep(LOOK_EVERY if waiting else 0)
+                _say_progress(waiting[document_id], job, said, say)
+        ended = [document_id for document_id in waiting if document_id not in unfinished]
+        latest = jobs.latest(ended)
+        for document_id in ended:
+            outcome, last = waiting.pop(document_id), latest.get(document_id)
+            if last is not None and last.status != JobStatus.done:
+                outcome.error = last.error or "The job was cancelled."
+        if waiting:
+            time.sleep(min(max(LOOK_EVERY, len(waiting) * SECONDS_FOR_EACH), LONGEST_PAUSE))
 
 
 def complete(documents: Documents, outcome: Outcome, *, owner_id: str) -> None:

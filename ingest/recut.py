@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import time
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from core.batches import Batches
 from core.jobs import EMBED, OPEN, Jobs
 from core.retrieval.rows import chunks_of
 from core.retrieval.serving import RECUT, serving
@@ -26,6 +25,7 @@ from ingest.receipts import receipt
 from ingest.split import Count, split
 
 TITLE = "Cutting texts anew: {splitter}"
+AT_ONCE = 500  # documents that are queued in one transaction
 
 
 class Recut:
@@ -76,27 +76,42 @@ def stored_document(row: DocumentRow, text: DocumentTextRow) -> Document:
     )  # fmt: skip
 
 
-def begin_recutting(db: Database, splitter: str) -> str | None:
-    """Queue all documents that are ready and were cut in another way, as a batch; None when there is nothing to do.
+def begin_recutting(db: Database, splitter: str) -> list[str]:
+    """Queue all documents that are ready and were cut in another way, as a batch of each owner; returns the batches.
 
-    A batch of the same name that somebody cancelled is not begun again.
+    Where somebody cancelled a batch of the same name, it is not begun again.
     """
-    jobs, title = Jobs(db), TITLE.format(splitter=splitter)
-    busy = select(JobRow.id).where(JobRow.document_id == DocumentRow.id, JobRow.status.in_(OPEN)).exists()
-    old = select(DocumentRow).where(
-        DocumentRow.status.in_(FOUND), ~busy, DocumentRow.receipt["splitter"].as_string() != splitter
-    )
+    title = TITLE.format(splitter=splitter)
+    cancelled = select(BatchRow.owner_id).where(BatchRow.name == title, BatchRow.state == "cancelled")
+    owners = select(DocumentRow.owner_id).where(*_cut_otherwise(splitter), DocumentRow.owner_id.not_in(cancelled))
     with db.read() as session:
-        cancelled = select(BatchRow.id).where(BatchRow.name == title, BatchRow.state == "cancelled").limit(1)
-        rows = session.scalars(old).all()
-        if not rows or session.scalar(cancelled) is not None:
-            return None
-    batch_id = Batches(db, jobs).begin(owner_id=rows[0].owner_id, name=title)
-    with db.write() as session:
-        for row in rows:
-            if session.get(DocumentRow, row.id) is not None:
+        found = session.scalars(owners.distinct()).all()
+    return [batch_id for owner_id in found if (batch_id := _queue(db, owner_id, title, splitter))]
+
+
+def _queue(db: Database, owner_id: str, title: str, splitter: str) -> str:
+    """Queue the documents of one owner, some in each transaction: others want to write too. "" when there are none."""
+    jobs, batch_id, last = Jobs(db), "", ""
+    while True:
+        query = select(DocumentRow.id, DocumentRow.size).where(
+            *_cut_otherwise(splitter), DocumentRow.owner_id == owner_id, DocumentRow.id > last
+        )
+        with db.write() as session:
+            rows = session.execute(query.order_by(DocumentRow.id).limit(AT_ONCE)).all()
+            batch = session.get(BatchRow, batch_id) if batch_id else BatchRow(owner_id=owner_id, name=title)
+            if not rows or batch is None or batch.state == "cancelled":
+                return batch_id
+            session.add(batch)
+            session.flush()
+            batch_id, last = batch.id, rows[-1].id
+            for row in rows:
                 jobs.submit(
-                    session, kind=RECUT, owner_id=row.owner_id, document_id=row.id, size=row.size, batch_id=batch_id,
+                    session, kind=RECUT, owner_id=owner_id, document_id=row.id, size=row.size, batch_id=batch_id,
                     lane=EMBED,
                 )  # fmt: skip
-    return batch_id
+
+
+def _cut_otherwise(splitter: str) -> tuple[ColumnElement[bool], ...]:
+    """Documents that are in, cut in another way, and that nothing is done with now."""
+    busy = select(JobRow.id).where(JobRow.document_id == DocumentRow.id, JobRow.status.in_(OPEN)).exists()
+    return DocumentRow.status.in_(FOUND), ~busy, DocumentRow.receipt["splitter"].as_string() != splitter

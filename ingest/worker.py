@@ -6,10 +6,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import uuid4
 
-from core.errors import Cancelled, GroundworkError, StorageBusy, StorageError
+from core.errors import Cancelled, GroundworkError, StorageBusy, StorageError, StorageFull
 from core.jobs import EMBED, READ, Job, Jobs
 from core.living import own_id
 from core.retrieval.serving import REBUILD, RECUT
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 
 IDLE = 0.3  # seconds between two looks into an empty queue
 STORAGE_PAUSE = 2.0  # seconds before asking a full or locked database again
+FULL_PAUSE = 10.0  # seconds before storing again what the disk had no room for
+NO_ROOM = "waiting for room on the disk"
 DEAD_EVERY = 5.0  # seconds between two looks for workers that died
 AT_EMBEDDING = "/embed"  # added to the worker's id in that lane: the two lanes hold their jobs apart
 
@@ -101,6 +104,12 @@ class Worker:
         except StorageBusy:
             self._release(job, lane)  # nothing is wrong with the document: it waits for its next turn
             self.stop.wait(STORAGE_PAUSE)
+        except StorageFull as error:
+            log.warning("job %s has to wait: %s", job.id, error)
+            with suppress(Cancelled):
+                lease.report(NO_ROOM)
+                lease.wait(FULL_PAUSE)
+            self._release(job, lane)
         except GroundworkError as error:
             log.info("job %s failed: %s", job.id, error.code)
             self._finish(job, lane, JobStatus.failed, str(error))

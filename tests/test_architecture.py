@@ -195,7 +195,13 @@ def test_files_and_functions_stay_short(path: Path) -> None:
             assert (node.end_lineno or node.lineno) - node.lineno + 1 <= 60, f"{path}:{node.lineno} {node.name}"
 
 
-EDGES = {"core/chat/turns.py", "core/api/app.py", "pages/ui/frame.py", "ingest/worker.py", "ingest/sources/keeper.py"}
+EDGES = {
+    "pages/ui/frame.py",  # the page, and the turn that a page has begun
+    "core/chat/turns.py",
+    "ingest/worker.py",  # the job, and the look at a source, which is one too
+    "ingest/sources/keeper.py",
+    "core/api/app.py",  # the API
+}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.relative_to(ROOT).as_posix())

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from sqlalchemy import event, update
 
 from core.errors import BadUpload, Conflict, NotFound
 from core.jobs import READ
 from core.leases import confirm, hand_over
 from core.services import Services
-from core.storage.tables import JobRow, now
+from core.storage.tables import BatchRow, JobRow, now
 from core.types import DocumentStatus, JobStatus
 
 ME = "local"
@@ -142,3 +146,75 @@ def test_batches_of_others_do_not_exist(live: Services) -> None:
     for act in (live.batches.get, live.batches.pause, live.batches.resume, live.batches.cancel, live.batches.retry):
         with pytest.raises(NotFound):
             act(batch, owner_id="other")
+
+
+def test_a_cancelled_batch_that_is_put_away_while_its_files_arrive_takes_no_more_of_them(live: Services) -> None:
+    batch = live.batches.begin(owner_id=ME, expected=5)
+    add(live, batch, "one")
+    live.batches.cancel(batch, owner_id=ME)
+    live.batches.dismiss(batch, owner_id=ME)
+    assert live.batches.list_batches(owner_id=ME, unseen=True) == []
+    with pytest.raises(Conflict, match="cancelled"):
+        add(live, batch, "two")
+    assert live.batches.get(batch, owner_id=ME).status == "cancelled"
+    assert live.batches.retry(batch, owner_id=ME) == 1
+    assert [shown.id for shown in live.batches.list_batches(owner_id=ME, unseen=True)] == [batch]
+
+
+def test_cancelling_takes_no_more_statements_for_many_parts_than_for_one(live: Services) -> None:
+    counts = []
+    for parts in (1, 40):
+        batch = live.batches.begin(owner_id=ME)
+        documents = [add(live, batch, f"{parts} {number}") for number in range(parts)]
+        with counted(live) as statements:
+            assert live.batches.pause(batch, owner_id=ME) == parts
+            assert live.batches.resume(batch, owner_id=ME) == parts
+            assert live.batches.cancel(batch, owner_id=ME) == parts
+        counts.append(len(statements))
+        found = [live.documents.get(id, owner_id=ME) for id in documents]
+        assert {(f.status, f.error) for f in found} == {(DocumentStatus.failed, "Cancelled before it was read.")}
+    assert counts[0] == counts[1]
+
+
+@contextmanager
+def counted(live: Services) -> Iterator[list[tuple[str, Any]]]:
+    """The statements that are executed within the block with their values; one that is executed often comes often."""
+    seen: list[tuple[str, Any]] = []
+
+    def note(_connection: object, _cursor: object, statement: str, values: Any, _context: object, many: bool) -> None:
+        seen.extend((statement, one) for one in (values if many else [values]))
+
+    event.listen(live.db.engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(live.db.engine, "before_cursor_execute", note)
+
+
+@pytest.mark.parametrize("arriving", ["new.md", "known.md", "empty.md"])
+def test_an_upload_of_which_anything_has_just_arrived_is_not_given_up(live: Services, arriving: str) -> None:
+    live.documents.add(io.BytesIO(b"known"), name="known.md", owner_id=ME)
+    batch = live.batches.begin(owner_id=ME, expected=9)
+    long_ago = now() - timedelta(hours=1)
+    with live.db.write() as session:
+        session.execute(update(BatchRow).values(created_at=long_ago, touched_at=long_ago))
+    content = {"new.md": "new", "known.md": "known", "empty.md": ""}[arriving]
+    with suppress(BadUpload):
+        add(live, batch, content, arriving)
+    assert live.batches.stop_waiting(silent_since=now() - timedelta(minutes=10)) == 0
+    assert live.batches.get(batch, owner_id=ME).left >= 8
+    assert live.batches.stop_waiting(silent_since=now() + timedelta(minutes=10)) == 1
+    missing = live.batches.failures(batch, owner_id=ME)[0]
+    assert missing.sentence.startswith("8 files of this upload did not arrive")
+
+
+def test_very_many_documents_can_be_followed(live: Services) -> None:
+    batch = live.batches.begin(owner_id=ME)
+    documents = [add(live, batch, f"text {number}") for number in range(3)]
+    finish(live, JobStatus.done)
+    assert live.jobs.claim("w") is not None
+    many = [*documents, *(f"{number:032x}" for number in range(2000))]
+    with counted(live) as statements:
+        assert live.jobs.unfinished(many) == {documents[1]: JobStatus.running, documents[2]: JobStatus.queued}
+        assert live.jobs.latest(many).keys() == set(documents)
+    assert max(len(values) for _, values in statements) < 600, "SQLite takes only so many values"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter
 
@@ -12,6 +12,7 @@ from core.batches import Batch
 from core.jobs import Job
 
 router = APIRouter(tags=["jobs"])
+Action = Literal["pause", "resume", "retry"]
 
 
 @router.get("/jobs")
@@ -37,24 +38,11 @@ def cancel_job(job_id: str) -> dict[str, Any]:
     return _job(live.jobs.get(job_id, owner_id=user.id))
 
 
-@router.post("/jobs/{job_id}/pause", status_code=202)
-def pause_job(job_id: str) -> dict[str, Any]:
+@router.post("/jobs/{job_id}/{action}", status_code=202)
+def steer_job(job_id: str, action: Action) -> dict[str, Any]:
+    """Let a job rest, go on with it, or try it again."""
     live, user = services.get(), services.get().accounts.who()
-    live.jobs.pause(job_id, owner_id=user.id)
-    return _job(live.jobs.get(job_id, owner_id=user.id))
-
-
-@router.post("/jobs/{job_id}/resume", status_code=202)
-def resume_job(job_id: str) -> dict[str, Any]:
-    live, user = services.get(), services.get().accounts.who()
-    live.jobs.resume(job_id, owner_id=user.id)
-    return _job(live.jobs.get(job_id, owner_id=user.id))
-
-
-@router.post("/jobs/{job_id}/retry", status_code=202)
-def retry_job(job_id: str) -> dict[str, Any]:
-    live, user = services.get(), services.get().accounts.who()
-    live.jobs.retry(job_id, owner_id=user.id)
+    {"pause": live.jobs.pause, "resume": live.jobs.resume, "retry": live.jobs.retry}[action](job_id, owner_id=user.id)
     return _job(live.jobs.get(job_id, owner_id=user.id))
 
 
@@ -82,26 +70,13 @@ def cancel_batch(batch_id: str) -> dict[str, Any]:
     return _batch(live.batches.get(batch_id, owner_id=user.id))
 
 
-@router.post("/batches/{batch_id}/pause", status_code=202)
-def pause_batch(batch_id: str) -> dict[str, Any]:
+@router.post("/batches/{batch_id}/{action}", status_code=202)
+def steer_batch(batch_id: str, action: Action) -> dict[str, Any]:
+    """Let all parts rest that have not ended, go on with them, or try those again that failed or were cancelled."""
     live, user = services.get(), services.get().accounts.who()
-    live.batches.pause(batch_id, owner_id=user.id)
-    return _batch(live.batches.get(batch_id, owner_id=user.id))
-
-
-@router.post("/batches/{batch_id}/resume", status_code=202)
-def resume_batch(batch_id: str) -> dict[str, Any]:
-    live, user = services.get(), services.get().accounts.who()
-    live.batches.resume(batch_id, owner_id=user.id)
-    return _batch(live.batches.get(batch_id, owner_id=user.id))
-
-
-@router.post("/batches/{batch_id}/retry", status_code=202)
-def retry_batch(batch_id: str) -> dict[str, Any]:
-    """Try all parts again that failed or were cancelled."""
-    live, user = services.get(), services.get().accounts.who()
-    live.batches.retry(batch_id, owner_id=user.id)
-    return _batch(live.batches.get(batch_id, owner_id=user.id))
+    batches = live.batches
+    {"pause": batches.pause, "resume": batches.resume, "retry": batches.retry}[action](batch_id, owner_id=user.id)
+    return _batch(batches.get(batch_id, owner_id=user.id))
 
 
 def _job(job: Job) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from sqlalchemy import delete, select
+from sqlalchemy import Select, delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -28,7 +28,8 @@ from core.sources.types import (
     SourceItem,
 )
 from core.storage.db import Database
-from core.storage.tables import SourceDocumentRow, SourceItemRow, SourceRow, now
+from core.storage.tables import DocumentRow, SourceDocumentRow, SourceItemRow, SourceRow, now
+from core.types import DocumentStatus
 
 
 class Sources:
@@ -59,20 +60,6 @@ class Sources:
         with self.db.read() as session:
             _owned(session, source_id, owner_id)
             return [item_of(row) for row in session.scalars(query.order_by(SourceItemRow.address).limit(limit))]
-
-    def addresses_of(self, document_ids: Sequence[str], *, owner_id: str) -> dict[str, str]:
-        """The web address or path that each of these documents came from, as far as it came from a source."""
-        query = (
-            select(SourceItemRow.document_id, SourceItemRow.address, SourceRow.kind, SourceRow.address)
-            .join(SourceRow, SourceRow.id == SourceItemRow.source_id)
-            .where(SourceRow.owner_id == owner_id, SourceItemRow.document_id.in_(document_ids))
-            .order_by(SourceItemRow.id.desc())
-        )
-        with self.db.read() as session:
-            return {
-                document_id or "": address if kind == WEB else os.path.join(root, address)
-                for document_id, address, kind, root in session.execute(query)
-            }
 
     # --- add and change ---
 
@@ -168,8 +155,8 @@ class Sources:
         with self.db.write() as session:
             row = _owned(session, source_id, owner_id)
             if not with_documents:
-                items = select(SourceItemRow.document_id).where(SourceItemRow.source_id == source_id)
-                session.execute(delete(SourceDocumentRow).where(SourceDocumentRow.document_id.in_(items)))
+                for kept in (_present(source_id), _not_yet_replaced(source_id)):
+                    session.execute(delete(SourceDocumentRow).where(SourceDocumentRow.document_id.in_(kept)))
             session.delete(row)
 
     def _add(self, row: SourceRow) -> Source:
@@ -207,6 +194,23 @@ def _owned(session: Session, source_id: str, owner_id: str) -> SourceRow:
     if row is None:
         raise NotFound("There is no such source. It may have been removed.")
     return row
+
+
+def _present(source_id: str) -> Select[str | None]:
+    return select(SourceItemRow.document_id).where(SourceItemRow.source_id == source_id)
+
+
+def _not_yet_replaced(source_id: str) -> Select[str | None]:
+    """The documents that serve because what is to replace them cannot be found yet, or never will."""
+    return (
+        select(SourceItemRow.previous_id)
+        .join(DocumentRow, DocumentRow.id == SourceItemRow.document_id, isouter=True)
+        .where(
+            SourceItemRow.source_id == source_id,
+            SourceItemRow.previous_id.is_not(None),
+            DocumentRow.status.is_distinct_from(DocumentStatus.ready.value),
+        )
+    )
 
 
 def _want(row: SourceRow) -> None:

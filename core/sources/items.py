@@ -7,6 +7,7 @@ from collections.abc import Callable
 from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from core.retrieval.store import raise_generation
 from core.storage.tables import CollectionDocumentRow, DocumentRow, SourceDocumentRow, SourceItemRow
 
 # Called in the transaction that registers an upload, with the document's id and whether its bytes were there already.
@@ -35,6 +36,8 @@ def from_item(item_id: int, **facts: object) -> Attach:
             homes = select(CollectionDocumentRow.collection_id)
             for home in session.scalars(homes.where(CollectionDocumentRow.document_id == item.document_id)).all():
                 session.merge(CollectionDocumentRow(collection_id=home, document_id=document_id))
+            if known:  # it may be found already, and now in these collections too
+                raise_generation(session)
         item.document_id = document_id
         if item.previous_id == document_id:  # it was changed back
             item.previous_id = None

@@ -20,6 +20,7 @@ METADATA = frozenset(
 NAT64 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
 COMPATIBLE = ipaddress.IPv6Network("::/96")
 
+THIS_MACHINE = "is this machine itself. Pages are read only from other machines."
 PRIVATE_HINT = "To read pages of your own network set GROUNDWORK_FETCH_PRIVATE=true."
 
 
@@ -43,6 +44,11 @@ class Reach:
             if reason := self._reason(one):
                 raise BadSource(f"{host} {reason}")
 
+    def check_ends(self, host: str, own: str, peer: str, port: int) -> None:
+        """Raise BadSource for a connection between two ends of this machine: it has more addresses than 127.0.0.1."""
+        if own == peer and (peer, port) not in self.exempt:
+            raise BadSource(f"{host} {THIS_MACHINE}")
+
     def check_port(self, host: str, port: int) -> None:
         """Raise BadSource for a port that web servers do not use."""
         if port not in PORTS and port not in {exempt for _, exempt in self.exempt}:
@@ -51,7 +57,7 @@ class Reach:
 
     def _reason(self, address: Address) -> str:
         if address.is_loopback or address.is_unspecified:
-            return "is this machine itself. Pages are read only from other machines."
+            return THIS_MACHINE
         if str(address) in METADATA or address.is_link_local or address.is_multicast:
             return "has an address that only machines use among themselves. It is never read."
         if is_private(str(address)):

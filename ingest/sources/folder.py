@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from core.documents import Documents
@@ -18,15 +18,19 @@ from core.names import clean_name
 from core.sources.items import from_item
 from core.sources.types import ItemState
 from core.storage.db import Database
-from core.storage.tables import DocumentRow, SourceDocumentRow, SourceItemRow, SourceRow, now
+from core.storage.tables import SourceItemRow, SourceRow, now
 from ingest.sources.line import Ended
 from ingest.sources.opening import Changing, opened
+from ingest.sources.patience import Patience
+from ingest.sources.renames import follow_rename
 from ingest.sources.scan import MOST_FILES, Scan, Seen, scan
 
 QUIET_SECONDS = 10.0  # a file that was changed less long ago may still be being written
 BUDGET_SECONDS = 20.0  # for one look, so that other folders have their turn
 REPORT_SECONDS = 1.0
 TOUCH = timedelta(seconds=60)  # how often a look without news is written down
+RETRY_SECONDS, LONGEST_RETRY = 30.0, 900.0  # between two tries of a file that could not be read
+UNREAD = {"size": 0, "mtime_ns": 0}  # what is known of a file that was refused for a reason that may pass
 NOT_THERE = "The folder is not there, or may not be read. Is its disk connected? Nothing was removed."
 OTHER_FOLDER = (
     "Another, empty folder is in the place of this one, as when a disk is not connected. Nothing was removed. "
@@ -46,10 +50,11 @@ class _Known:
 
 @dataclass(slots=True)
 class _Memory:
-    """What one look leaves for the next: files that were changing, and files that were missing."""
+    """What one look leaves for the next: files that were changing, that were missing, that could not be read."""
 
     unsettled: dict[str, Seen] = field(default_factory=dict)
     missing: frozenset[str] = frozenset()
+    refused: Patience = field(default_factory=lambda: Patience(first=RETRY_SECONDS, longest=LONGEST_RETRY))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +84,10 @@ class FolderLook:
             if row is None or row.paused:
                 return False
             place = _Place(row.id, row.owner_id, Path(row.address), row.collection_id, row.identity)
-            known = _known(session, source_id)
+            known, wanted = _known(session, source_id), row.wanted
         memory = self._memories.setdefault(source_id, _Memory())
+        if wanted:  # somebody says that it is worth another try
+            memory.refused.forget_all()
         try:
             found = scan(place.root, ended)
             self._check_place(place, found, known)
@@ -93,7 +100,7 @@ class FolderLook:
         if ended():
             return True
         due = self._due(found, known, memory)
-        more = self._take_in(place, due, known, found, ended)
+        more = self._take_in(place, due, known, found, memory, ended)
         if not more:
             self._remove_missing(place, found, known, memory)
         self._report(place, identity=found.identity, error=_complaint(found), done=len(due), total=len(due), more=more)
@@ -111,6 +118,7 @@ class FolderLook:
             path: seen
             for path, seen in found.files.items()
             if (old := known.get(path)) is None or (old.size, old.mtime_ns) != (seen.size, seen.mtime_ns)
+            if not memory.refused.waits(path, seen)
         }
         moment = time.time()
         settled = {
@@ -122,7 +130,7 @@ class FolderLook:
         return settled
 
     def _take_in(
-        self, place: _Place, due: dict[str, Seen], known: dict[str, _Known], found: Scan, ended: Ended
+        self, place: _Place, due: dict[str, Seen], known: dict[str, _Known], found: Scan, memory: _Memory, ended: Ended
     ) -> bool:
         """Take files in until the time is up; True when some are left."""
         until, reported = time.monotonic() + BUDGET_SECONDS, time.monotonic()
@@ -132,33 +140,32 @@ class FolderLook:
             if time.monotonic() - reported > REPORT_SECONDS:
                 reported = time.monotonic()
                 self._report(place, done=done, total=len(due), more=True)
-            self._take_one(place, path, found, known.get(path))
+            self._take_one(place, path, found, known.get(path), memory.refused)
         return False
 
-    def _take_one(self, place: _Place, path: str, found: Scan, old: _Known | None) -> None:
+    def _take_one(self, place: _Place, path: str, found: Scan, old: _Known | None, refused: Patience) -> None:
         seen = found.files[path]
         item_id = old.id if old else self._item(place, path)
         facts = {"size": seen.size, "mtime_ns": seen.mtime_ns, "mounted": seen.mounted}
-        name = path.rpartition("/")[2]
+        name = clean_name(path)
         try:
             if seen.size > self.documents.limit:
                 limit = self.documents.limit >> 20
-                raise BadUpload(f"{clean_name(name)} is larger than {limit} MB. Split it, or keep the part you need.")
+                raise BadSource(f"{name} is larger than {limit} MB. Split it, or keep the part you need.")
             with opened(place.root, path, seen) as file:
                 home = place.collection_id if old is None else None
                 attach = from_item(item_id, **facts)
                 added = self.documents.add(file, name=name, owner_id=place.owner_id, collection_id=home, attach=attach)
+            refused.forget(path)
             if added.duplicate:
-                self._follow_rename(place, added.document_id, path, found)
-        except (BadUpload, BadSource) as error:
+                follow_rename(self.db, place.id, added.document_id, path, found)
+        except BadUpload as error:
             self._refuse(item_id, str(error), facts)
         except Changing:
             return  # it is looked at again when it is quiet
-        except OSError as error:
-            reason = (
-                "may not be read. Check its permissions" if isinstance(error, PermissionError) else "cannot be read"
-            )
-            self._refuse(item_id, f"{clean_name(name)} {reason}.", facts)
+        except (BadSource, OSError) as error:  # which may be put right without a change of the file
+            refused.failed(path, seen)
+            self._refuse(item_id, _why(error, name), {**facts, **UNREAD})
 
     def _item(self, place: _Place, path: str) -> int:
         with self.db.write() as session:
@@ -175,26 +182,15 @@ class FolderLook:
 
     def _refuse(self, item_id: int, error: str, facts: Mapping[str, object]) -> None:
         """Note why a file was not taken; what an earlier state of it brought stays."""
+        told = {"error": error, **facts}
+        with self.db.read() as session:  # most tries end like the one before
+            item = session.get(SourceItemRow, item_id)
+            if item is not None and item.document_id is None:
+                told["state"] = ItemState.refused.value
+            if item is None or all(getattr(item, name) == fact for name, fact in told.items()):
+                return
         with self.db.write() as session:
-            if (item := session.get(SourceItemRow, item_id)) is not None:
-                item.error = error
-                if item.document_id is None:
-                    item.state = ItemState.refused.value
-                for name, fact in facts.items():
-                    setattr(item, name, fact)
-
-    def _follow_rename(self, place: _Place, document_id: str, path: str, found: Scan) -> None:
-        """A file that was renamed keeps its document, under the new name."""
-        new = clean_name(path.rpartition("/")[2])
-        with self.db.write() as session:
-            uses = session.scalars(select(SourceItemRow).where(SourceItemRow.document_id == document_id)).all()
-            row = session.get(DocumentRow, document_id)
-            elsewhere = any(item.source_id != place.id for item in uses)
-            still_there = any(item.address in found.files for item in uses if item.address != path)
-            uploaded = session.get(SourceDocumentRow, document_id) is None
-            if row is not None and not (elsewhere or still_there or uploaded):
-                row.title = new if row.title == row.name else row.title
-                row.name = new
+            session.execute(update(SourceItemRow).where(SourceItemRow.id == item_id).values(**told))
 
     def _remove_missing(self, place: _Place, found: Scan, known: dict[str, _Known], memory: _Memory) -> None:
         """Forget files that two looks in a row did not find: programs that save a file may delete it for a moment."""
@@ -255,11 +251,18 @@ def _disk_gone(root: Path, path: str, found: Scan) -> bool:
     return True
 
 
+def _why(error: BadSource | OSError, name: str) -> str:
+    if isinstance(error, BadSource):
+        return str(error)
+    reason = "may not be read. Check its permissions" if isinstance(error, PermissionError) else "cannot be read"
+    return f"{name} {reason}."
+
+
 def _complaint(found: Scan) -> str:
     if found.too_many:
         return f"There are more than {MOST_FILES:,} files. The rest was left out, and nothing is removed."
     if found.unreadable:
-        first = clean_name(found.unreadable[0])
-        more = f" and {len(found.unreadable) - 1:,} other folders" if len(found.unreadable) > 1 else ""
+        first = clean_name(min(found.unreadable))
+        more = f" and {len(found.unreadable) - 1:,} more" if len(found.unreadable) > 1 else ""
         return f"{first}{more} may not be read. What was known of it stays."
     return ""

@@ -17,12 +17,13 @@ from filelock import FileLock, Timeout
 from sqlalchemy import or_, select
 
 from core.documents import Documents
-from core.errors import Cancelled, GroundworkError, StorageError
+from core.errors import Cancelled, GroundworkError, StorageBusy, StorageError
 from core.sources.types import FOLDER, WEB
 from core.storage.db import Database
 from core.storage.tables import SourceRow, now
 from ingest.sources import queue
 from ingest.sources.folder import FolderLook
+from ingest.sources.patience import Patience
 from ingest.sources.settle import settle
 from ingest.sources.site import SiteLook, Step
 
@@ -34,6 +35,7 @@ SLOW_SHARE = 5  # a folder that takes a second to look through is left alone for
 LONGEST_PAUSE = 40.0
 IDLE_SECONDS = 1.0
 STORAGE_PAUSE = 5.0
+LONGEST_WAIT = 300.0  # between two tries with a source that could not be followed
 LOCK_SECONDS = 5.0  # between two tries to become the keeper when another worker is
 SETTLE_SECONDS = 3.0  # between two looks for documents that nothing needs any more
 CHECK_SECONDS = 1.0  # how often a look in progress asks whether it is still wanted
@@ -57,6 +59,8 @@ class Keeper:
         self._settle_at = 0.0
         self._scan_at: dict[str, float] = {}
         self._ask_at: dict[str, float] = {}  # by host
+        self._patience = Patience(first=STORAGE_PAUSE, longest=LONGEST_WAIT)  # with sources
+        self._told: dict[str, str] = {}  # what was written down as wrong with a source that is tried again
 
     def start(self) -> None:
         """Begin in the background; the threads end with `stop` or with the process."""
@@ -90,14 +94,12 @@ class Keeper:
         while not self.stop.is_set():
             try:
                 busy = turn()
-            except Cancelled:
-                busy = True
             except StorageError as error:
                 log.warning("sources have to wait: %s", error)
                 self.stop.wait(STORAGE_PAUSE)
                 continue
             except GroundworkError as error:
-                log.warning("a source could not be followed: %s", error)
+                log.warning("sources could not be followed: %s", error)
                 busy = False
             if not busy:
                 self.stop.wait(IDLE_SECONDS)
@@ -110,7 +112,8 @@ class Keeper:
         for source_id, wanted in self._folders():
             if self.stop.is_set():
                 return False
-            if due_only and not wanted and time.monotonic() < self._scan_at.get(source_id, 0.0):
+            early = not wanted and time.monotonic() < self._scan_at.get(source_id, 0.0)
+            if due_only and (early or self._patience.waits(source_id)):
                 continue
             began = time.monotonic()
             more = self._guarded(source_id, partial(self.folders.look, source_id, self._ended(source_id))) or False
@@ -126,15 +129,16 @@ class Keeper:
     def turn_of_sites(self) -> bool:
         """Ask one page of every site that is due, whose host may be asked again."""
         busy = False
-        for source_id, host, looking, wanted in self._due_sites():
+        for source_id, address, looking, wanted in self._due_sites():
             if self.stop.is_set():
                 return False
-            if time.monotonic() < self._ask_at.get(host, 0.0):
+            host = urlsplit(address).netloc
+            if self._patience.waits(source_id) or time.monotonic() < self._ask_at.get(host, 0.0):
                 continue
             step = self._guarded(source_id, partial(self._ask, source_id, wanted or not looking))
-            if step is not None:
-                self._ask_at[host] = max(self._ask_at.get(host, 0.0), time.monotonic() + step.wait)
-                busy = busy or not step.wait
+            wait = self.sites.robots.delay_of(address) if step is None else step.wait
+            self._ask_at[host] = max(self._ask_at.get(host, 0.0), time.monotonic() + wait)
+            busy = busy or (step is not None and not step.wait)
         return busy
 
     def _ask(self, source_id: str, new: bool) -> Step:
@@ -143,19 +147,42 @@ class Keeper:
         return self.sites.step(source_id, self._ended(source_id))
 
     def _guarded(self, source_id: str, work: Callable[[], Result]) -> Result | None:
-        """An edge: whatever goes wrong with one source, the others are followed on, and this one says so."""
+        """The job edge of looks: whatever goes wrong with one, the others are followed on, and its source says so."""
         try:
-            return work()
-        except GroundworkError:
-            raise
+            done = work()
+        except Cancelled:
+            return None
+        except GroundworkError as error:
+            log.warning("source %s has to wait: %s", source_id, error)
+            self._patience.failed(source_id)
+            if not isinstance(error, StorageBusy):
+                self._tell(source_id, str(error))
+            return None
         except Exception:
             mark = uuid4().hex[:8]
             log.exception("source %s failed [%s]", source_id, mark)
-            with self.db.write() as session:
-                if (row := session.get(SourceRow, source_id)) is not None:
-                    row.wanted = False
-                    queue.fail(session, row, f"Something went wrong inside Groundwork. The log names it {mark}.")
+            self._tell(source_id, f"Something went wrong inside Groundwork. The log names it {mark}.", ends=True)
             return None
+        if self._patience.forget(source_id):
+            self._tell(source_id, "")
+        return done
+
+    def _tell(self, source_id: str, error: str, *, ends: bool = False) -> None:
+        """Write down what is wrong with a source, as far as that can be written; "" takes back what was told last."""
+        before = self._told.pop(source_id, "")
+        try:
+            with self.db.write() as session:
+                if (row := session.get(SourceRow, source_id)) is None:
+                    return
+                if ends:
+                    queue.fail(session, row, error)
+                    row.wanted = False
+                elif error:
+                    row.error = self._told[source_id] = error
+                elif row.error == before:
+                    row.error = ""
+        except StorageError as problem:
+            log.warning("source %s cannot be written to: %s", source_id, problem)
 
     def _folders(self) -> list[tuple[str, bool]]:
         query = select(SourceRow.id, SourceRow.wanted).where(SourceRow.kind == FOLDER, ~SourceRow.paused)
@@ -163,6 +190,7 @@ class Keeper:
             return [(id, wanted) for id, wanted in session.execute(query.order_by(SourceRow.created_at))]
 
     def _due_sites(self) -> list[tuple[str, str, bool, bool]]:
+        """Id, an address of its host, whether it is looked at already, and whether somebody wants that."""
         due = or_(SourceRow.wanted, SourceRow.looking, SourceRow.next_at <= now())
         query = (
             select(SourceRow.id, SourceRow.base, SourceRow.address, SourceRow.looking, SourceRow.wanted)
@@ -171,8 +199,7 @@ class Keeper:
         )
         with self.db.read() as session:
             return [
-                (id, urlsplit(base or address).netloc, looking, wanted)
-                for id, base, address, looking, wanted in session.execute(query)
+                (id, base or address, looking, wanted) for id, base, address, looking, wanted in session.execute(query)
             ]
 
     def _ended(self, source_id: str) -> Callable[[], bool]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import httpcore2
 
-from core.errors import Cancelled, SourceUnreachable
+from core.errors import BadSource, Cancelled, SourceUnreachable
 from core.sources.reach import Reach
 
 CONNECT_SECONDS = 10.0
@@ -73,9 +73,16 @@ class Network(httpcore2.NetworkBackend):
         for address in addresses[:4]:
             try:
                 stream = self._network.connect_tcp(address, port, min(CONNECT_SECONDS, self._left()))
-                return _Line(stream, self)
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 failure = error
+                continue
+            own, peer = stream.get_extra_info("client_addr"), stream.get_extra_info("server_addr")
+            try:
+                self.reach.check_ends(host, own[0], peer[0], port)
+            except BadSource:
+                stream.close()
+                raise
+            return _Line(stream, self)
         raise failure or httpcore2.ConnectError("no address")
 
     def _left(self) -> float:

@@ -9,12 +9,13 @@ from datetime import timedelta
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from core.retrieval.store import FOUND
 from core.sources.address import Site
 from core.sources.book import next_time
-from core.sources.types import ItemState
-from core.storage.tables import SourceItemRow, SourceRow, now
+from core.sources.types import WEB, ItemState
+from core.storage.tables import DocumentRow, SourceItemRow, SourceRow, now
 
-# A page that answers "not found" is gone when a second look, at least so much later, is told the same.
+# A page that answers "not found", or leads elsewhere, is gone when a second look, so much later, is told the same.
 CONFIRM = timedelta(hours=1)
 RETRY = timedelta(minutes=10)
 LONGEST_RETRY = timedelta(days=1)
@@ -122,11 +123,41 @@ def item_for(session: Session, row: SourceRow, address: str, depth: int) -> Sour
 
 def missing(session: Session, item: SourceItemRow, status: int) -> None:
     """The server has no such page (any more). Reported at once; removed when that is confirmed."""
-    if item.gone_at is not None and now() - item.gone_at >= CONFIRM:
+    if _is_confirmed(item, f"The server says that this page is not there ({status})."):
         session.delete(item)
-        return
-    item.gone_at = item.gone_at or now()
-    item.state, item.error = ItemState.gone.value, f"The server says that this page is not there ({status})."
+
+
+def lead_on(session: Session, item: SourceItemRow, other: SourceItemRow) -> None:
+    """The page is another one now. What it has goes when that is confirmed and the other one can be found.
+
+    A sign-in, or a page that says "closed for repairs", is no reason to forget at once what was there.
+    """
+    if has_document(item):
+        confirmed = _is_confirmed(item, f"The site says that this page is {other.address} now.")
+        if not (confirmed and is_found(session, other)):
+            return
+    item.state, item.error, item.gone_at = ItemState.alias.value, "", None
+    item.document_id = item.previous_id = None
+    item.sha256 = item.etag = item.modified = ""
+
+
+def has_document(item: SourceItemRow) -> bool:
+    """Whether questions may find something because of this page."""
+    return item.document_id is not None or item.previous_id is not None
+
+
+def is_found(session: Session, item: SourceItemRow) -> bool:
+    """Whether questions find what is at this page now."""
+    row = session.get(DocumentRow, item.document_id) if item.document_id else None
+    return row is not None and row.status in FOUND
+
+
+def _is_confirmed(item: SourceItemRow, told: str) -> bool:
+    """Whether an earlier look was told the same, long enough ago; what is told for the first time is noted."""
+    if item.gone_at is not None and item.error == told:
+        return now() - item.gone_at >= CONFIRM
+    item.state, item.error, item.gone_at = ItemState.gone.value, told, now()
+    return False
 
 
 def count(session: Session, source_id: str) -> None:
@@ -151,7 +182,9 @@ def finish(session: Session, row: SourceRow, note: str = "") -> None:
 
 
 def fail(session: Session, row: SourceRow, error: str) -> None:
-    """End a look that could not begin; it is tried again, later each time."""
+    """End a look that could not begin; it is tried again, later each time. One that was cancelled stays so."""
+    if row.kind == WEB and not _is_due(row):
+        return
     row.looking, row.error, row.failures = False, error, row.failures + 1
     wait = min(RETRY * 2 ** min(row.failures - 1, 10), LONGEST_RETRY)
     again = row.interval_minutes or (row.looked_at is None and row.failures < TRIES)
@@ -161,6 +194,10 @@ def fail(session: Session, row: SourceRow, error: str) -> None:
         .where(SourceItemRow.source_id == row.id, SourceItemRow.address == row.address)
         .values(error=error)
     )
+
+
+def _is_due(row: SourceRow) -> bool:
+    return row.wanted or row.looking or (row.next_at is not None and row.next_at <= now())
 
 
 def _new(row: SourceRow, address: str, depth: int) -> SourceItemRow:

@@ -28,17 +28,23 @@ class Seen:
 
 @dataclass(slots=True)
 class Scan:
-    """What was found, by path below the folder with forward slashes. Nothing is known of what is in `unreadable`."""
+    """What was found, by path below the folder with forward slashes.
+
+    Nothing is known of the files and folders in `unreadable`, nor of what is in them.
+    """
 
     identity: str
     device: int
     files: dict[str, Seen] = field(default_factory=dict)
-    unreadable: list[str] = field(default_factory=list)
+    unreadable: set[str] = field(default_factory=set)
     too_many: bool = False
 
     def knows(self, path: str) -> bool:
         """Whether the scan would have found this file if it were there."""
-        return not self.too_many and not any(path.startswith(folder + "/") for folder in self.unreadable)
+        if self.too_many:
+            return False
+        steps = path.split("/")
+        return not any("/".join(steps[:end]) in self.unreadable for end in range(1, len(steps) + 1))
 
 
 def scan(root: Path, ended: Ended) -> Scan:
@@ -57,7 +63,7 @@ def scan(root: Path, ended: Ended) -> Scan:
         except OSError:
             if not folder:
                 raise
-            found.unreadable.append(folder)
+            found.unreadable.add(folder)
         if len(found.files) >= MOST_FILES:
             found.too_many = True
             break
@@ -75,7 +81,10 @@ def _take(found: Scan, entry: os.DirEntry[str], path: str) -> bool:
     try:
         path.encode()
         about = entry.stat(follow_symlinks=False)
-    except (OSError, UnicodeEncodeError):  # gone in this moment, or a name that is no text
+    except (FileNotFoundError, UnicodeEncodeError):  # gone in this moment, or a name that is no text
+        return False
+    except OSError:  # it may be there: its folder may not be entered, or its disk does not answer now
+        found.unreadable.add(path)
         return False
     windows = getattr(about, "st_file_attributes", 0)  # where junctions, which are links too, look like folders
     if windows & (stat.FILE_ATTRIBUTE_HIDDEN | stat.FILE_ATTRIBUTE_SYSTEM | stat.FILE_ATTRIBUTE_REPARSE_POINT):

@@ -15,7 +15,8 @@ from core.types import DocumentStatus
 def settle(db: Database, documents: Documents) -> int:
     """Let go what is no longer needed; returns how many documents went. Safe to be ended and begun at any moment.
 
-    A replaced document is needed until the new one is ready; when that cannot be read, for as long as it is so.
+    A replaced document is needed until the new one is ready; when that cannot be read, for as long as it is so. When
+    somebody deletes the new one before, the one that it was to replace is back in its place.
     """
     _release_replaced(db)
     with db.read() as session:
@@ -43,4 +44,4 @@ def _release_replaced(db: Database) -> None:
     with db.write() as session:
         for item_id in session.scalars(replaced).all():
             item = session.get_one(SourceItemRow, item_id)
-            item.previous_id = None
+            item.document_id, item.previous_id = item.document_id or item.previous_id, None

@@ -68,7 +68,7 @@ class SiteLook:
             plan, target = queue.plan_of(row), queue.next_target(session, row)
         if target is None:
             with self.db.write() as session:
-                if (row := session.get(SourceRow, source_id)) is not None:
+                if (row := session.get(SourceRow, source_id)) is not None and row.looking:
                     queue.finish(session, row)
             return Step(over=True)
         try:
@@ -125,34 +125,41 @@ class SiteLook:
         with self.db.read() as session:
             item = session.get(SourceItemRow, item_id)
             known = item is not None and item.sha256 == digest and item.state != ItemState.queued
+            first = item is None or not item.sha256
         if not known:
             name = page_name(came.address, came.media_type)
             # The first time it goes where the source says; afterwards it stays where people have put it.
-            home = plan.collection_id if not target.sha256 else None
+            home = plan.collection_id if first else None
             attach = from_item(item_id, **facts)
             self.documents.add(body, name=name, owner_id=plan.owner_id, collection_id=home, attach=attach)
         self._seen(plan, item_id, target.depth, found, facts)
 
     def _whose(self, plan: Plan, target: Target, address: str, canonical: str) -> int | None:
-        """The item that a page belongs to; None when it is known already, or will be asked by its own address."""
+        """The item that a page belongs to; None when it is known already, or will be asked by its own address, or when
+        nobody wants it any more."""
         if target.is_start:
             plan = self._settle_base(plan, address)
         if address != target.address and not plan.site.holds(address):
             raise BadSource(f"{target.address} leads to {address}, which is not part of what is to be read.")
         with self.db.write() as session:
-            row = session.get_one(SourceRow, plan.id)
-            item = session.get_one(SourceItemRow, target.item_id)
+            row, item = session.get(SourceRow, plan.id), session.get(SourceItemRow, target.item_id)
+            if row is None or item is None or not row.looking:  # cancelled or removed while the page was on its way
+                return None
             if address != target.address:
-                own = item
-                item = queue.item_for(session, row, address, target.depth)
-                _is_alias(own, plan)
+                own, item = item, queue.item_for(session, row, address, target.depth)
+                own.seen = plan.round
+                queue.lead_on(session, own, item)
                 if item.seen == plan.round:
                     return None
             elsewhere = canonical not in ("", address) and same_but_for_query(canonical, address)
             if elsewhere and plan.site.holds(canonical):
                 other = queue.item_for(session, row, canonical, target.depth)
-                if not (other.seen == plan.round and other.state == ItemState.alias.value):  # two that name each other
-                    _is_alias(item, plan)
+                stays = other.seen == plan.round and other.state == ItemState.alias.value  # two that name each other
+                if queue.has_document(item):  # it is kept up to date until the other one can be found
+                    stays = not queue.is_found(session, other)
+                if not stays:
+                    item.seen = plan.round
+                    queue.lead_on(session, item, other)
                     return None
             return item.id
 
@@ -160,7 +167,9 @@ class SiteLook:
         """Where the start page is found for the first time is where the site is. A later move is refused: pages of
         the old host would be dropped for those of whoever has its name now."""
         with self.db.write() as session:
-            row = session.get_one(SourceRow, plan.id)
+            row = session.get(SourceRow, plan.id)
+            if row is None:
+                return plan
             row.base = row.base or address
             return queue.plan_of(row)
 
@@ -173,7 +182,7 @@ class SiteLook:
             item.state = ItemState.present.value
             for name, fact in facts.items():
                 setattr(item, name, fact)
-            if depth < row.depth:
+            if row.looking and depth < row.depth:
                 site = queue.plan_of(row).site
                 links = [address for address in found.links if site.holds(address)]
                 if not queue.enqueue(session, row, links, depth + 1, most=self.most_pages):
@@ -224,10 +233,3 @@ def _digest(body: BinaryIO) -> str:
         digest.update(block)
     body.seek(0)
     return digest.hexdigest()
-
-
-def _is_alias(item: SourceItemRow, plan: Plan) -> None:
-    """The page is known by another address; what this one had goes."""
-    item.state, item.error, item.gone_at, item.seen = ItemState.alias.value, "", None, plan.round
-    item.document_id = item.previous_id = None
-    item.sha256 = item.etag = item.modified = ""

@@ -82,6 +82,7 @@ def faulty_worker(live, patch: pytest.MonkeyPatch) -> tuple[Worker, Faults]:  # 
     injected = Faults()
     patch.setattr(embedding, "MODEL_PAUSE", 0.01)
     patch.setattr(worker, "STORAGE_PAUSE", 0.01)
+    patch.setattr(worker, "FULL_PAUSE", 0.01)
     injected.watch_sql(live.db.engine)
     injected.watch_files(patch, Path(live.settings.files))
     taking = Intake(

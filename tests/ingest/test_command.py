@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from core.errors import BadUpload
+from core.jobs import Job
 from core.services import Services
 from core.settings import ROOT
-from core.types import DocumentStatus
+from core.types import DocumentStatus, JobStatus
 from ingest.__main__ import main
 from ingest.adding import add_file, complete, find_files, follow, sentence
 from tests.ingest.made import pdf
@@ -59,6 +60,31 @@ def test_every_file_has_its_outcome(live: Services, folder: Path) -> None:
     assert "empty.txt is empty" in lines["empty.txt"]
     assert "photo.pdf is damaged: it cannot be opened as a picture" in lines["photo.pdf"]
     assert [bool(outcome.error) for outcome in outcomes] == [False, True, True, False]
+
+
+def test_following_ends_with_what_became_of_each_file_and_sees_every_one_that_runs(
+    live: Services, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.jobs.SLICE", 2)
+    monkeypatch.setattr("ingest.adding.LOOK_EVERY", 0.0)
+    for number in range(5):
+        (folder / f"{number}.md").write_text(f"text {number}")
+    outcomes = [add_file(live.documents, path, owner_id=OWNER, collection_id=None) for path in find_files([folder])]
+    first = outcomes[0].job_id
+    assert first is not None
+    live.jobs.cancel(first, owner_id=OWNER)
+    seen: list[str] = []
+
+    def see(job: Job) -> None:
+        seen.append(job.document_name)
+        status = JobStatus.failed if job.document_name == "3.md" else JobStatus.done
+        live.jobs.finish(job.id, "w", status, "3.md is damaged." if status == JobStatus.failed else "")
+        live.jobs.claim("w")
+
+    live.jobs.claim("w")
+    follow(live.jobs, outcomes, say=lambda line: None, check=see)
+    assert seen == ["1.md", "2.md", "3.md", "4.md"]
+    assert [outcome.error for outcome in outcomes] == ["The job was cancelled.", "", "", "3.md is damaged.", ""]
 
 
 def test_without_a_worker_files_are_queued_and_it_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,7 @@ from core.retrieval.store import Vectors
 from core.services import Services
 from core.storage.tables import ChunkRow, DocumentRow, UserRow, VectorDraftRow, VectorRow
 from core.types import DocumentStatus, JobStatus, Scope
-from ingest import embedding, intake, sandbox
+from ingest import embedding, intake, recut, sandbox
 from ingest.embedding import BATCH
 from ingest.intake import Intake, IntakeOptions
 from ingest.page_readings import PageReading, PageReadings
@@ -242,6 +242,34 @@ def test_a_cancelled_job_stores_nothing_more(live: Services, counted: Counted) -
     assert status(live, document) == DocumentStatus.ready
 
 
+def test_each_owner_has_a_batch_of_texts_that_are_cut_anew(
+    live: Services, counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recut, "AT_ONCE", 2)
+    second_person(live)
+    for n in range(5):
+        add(live, text(2, f"mine{n}"), f"{n}.md")
+    theirs = add(live, text(2, "theirs"), "theirs.md", OTHER)
+    work(worker(live, counted))
+    busy = live.documents.list_documents(owner_id=ME)[0]
+    with live.db.write() as session:  # somebody else does something with it
+        live.jobs.submit(session, kind="recut", owner_id=ME, document_id=busy.id, lane="embed")
+    finer = worker(live, counted, budget=60)
+    mine_and_theirs = begin_recutting(live.db, finer.splitter)
+    assert len(mine_and_theirs) == 2
+    (own,) = live.batches.list_batches(owner_id=ME)
+    (others,) = live.batches.list_batches(owner_id=OTHER)
+    assert {own.id, others.id} == set(mine_and_theirs)
+    assert (own.left, others.left) == (4, 1)
+    assert begin_recutting(live.db, finer.splitter) == []
+    live.batches.cancel(own.id, owner_id=ME)
+    live.batches.dismiss(own.id, owner_id=ME)
+    assert begin_recutting(live.db, finer.splitter) == [], "what somebody cancelled and put away is not begun again"
+    work(finer)
+    assert live.batches.get(others.id, owner_id=OTHER).done == 1
+    assert live.documents.get(theirs, owner_id=OTHER).receipt["splitter"] == finer.splitter
+
+
 def test_the_self_test_is_in_the_receipt(live: Services, counted: Counted) -> None:
     document = add(live, text(12))
     work(worker(live, counted))
@@ -330,8 +358,7 @@ def test_a_text_that_is_cut_in_another_way_is_found_as_before_until_it_is_comple
     document = add(live, text(20))
     work(worker(live, counted))
     before, finer = count(live, ChunkRow), worker(live, counted, budget=60)
-    batch = begin_recutting(live.db, finer.splitter)
-    assert batch is not None
+    (batch,) = begin_recutting(live.db, finer.splitter)
 
     def look() -> None:
         assert (status(live, document), count(live, ChunkRow)) == (DocumentStatus.ready, before)
@@ -343,7 +370,7 @@ def test_a_text_that_is_cut_in_another_way_is_found_as_before_until_it_is_comple
     assert count(live, VectorRow) == count(live, ChunkRow) > before
     assert status(live, document) == DocumentStatus.ready
     assert live.documents.get(document, owner_id=ME).receipt["splitter"] == finer.splitter
-    assert begin_recutting(live.db, finer.splitter) is None
+    assert begin_recutting(live.db, finer.splitter) == []
 
 
 def test_finished_pages_are_kept_until_the_document_goes(live: Services, counted: Counted) -> None:

@@ -61,6 +61,7 @@ def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intake, "MODEL_PAUSE", 0.05)
     monkeypatch.setattr(embedding, "MODEL_PAUSE", 0.05)
     monkeypatch.setattr(worker, "STORAGE_PAUSE", 0.05)
+    monkeypatch.setattr(worker, "FULL_PAUSE", 0.05)
 
 
 def make_worker(live: Services, client: Hooked, stop: threading.Event) -> Worker:
@@ -296,7 +297,7 @@ def test_an_error_of_ours_is_logged_and_named(
 
 
 @pytest.mark.usefixtures("clean")
-def test_a_full_disk_fails_the_job_and_a_retry_succeeds(live: Services, client: Hooked, working: Worker) -> None:
+def test_a_full_disk_fails_no_document_and_each_goes_on_when_there_is_room(live: Services, working: Worker) -> None:
     document_id, job_id = add(live, text(300))
     live.db.close()
 
@@ -305,13 +306,13 @@ def test_a_full_disk_fails_the_job_and_a_retry_succeeds(live: Services, client: 
         connection.execute(f"PRAGMA max_page_count = {pages + 8}")  # type: ignore[attr-defined]
 
     event.listen(live.db.engine, "connect", limit)
-    working.work_one()
-    assert job(live, job_id).status == JobStatus.failed
-    assert "is full. Free some space" in job(live, job_id).error
-    assert status(live, document_id) == DocumentStatus.failed
+    for _ in range(3):
+        working.work_one()
+        waiting = job(live, job_id)
+        assert (waiting.status, waiting.attempts, waiting.stage) == (JobStatus.queued, 0, worker.NO_ROOM)
+        assert status(live, document_id) == DocumentStatus.processing
     event.remove(live.db.engine, "connect", limit)
     live.db.close()
-    live.documents.retry(document_id, owner_id=OWNER)
     working.work_one()
     assert status(live, document_id) == DocumentStatus.ready
 

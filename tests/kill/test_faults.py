@@ -84,6 +84,7 @@ def faults() -> Faults:
 def made(live: Services, faults: Faults, monkeypatch: pytest.MonkeyPatch) -> Worker:
     monkeypatch.setattr(embedding, "MODEL_PAUSE", 0.01)
     monkeypatch.setattr(worker, "STORAGE_PAUSE", 0.01)
+    monkeypatch.setattr(worker, "FULL_PAUSE", 0.01)
     faults.watch_sql(live.db.engine)
     faults.watch_files(monkeypatch, Path(live.settings.files))
     options = IntakeOptions(embedder=live.settings.embedding_model)

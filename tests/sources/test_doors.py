@@ -130,6 +130,7 @@ def test_waiting_for_a_page_looks_in_this_process(
     with Server({"/": page("start", "/a"), "/a": page("a")}) as server:
         monkeypatch.setattr(Reach, "check", lambda *_: None)  # only the shell has no other way to let a test server in
         monkeypatch.setattr(Reach, "check_port", lambda *_: None)
+        monkeypatch.setattr(Reach, "check_ends", lambda *_: None)
         monkeypatch.setattr("ingest.sources.robots.DELAY_SECONDS", 0.0)
         live.sources.add_site(server.at(), owner_id="local", depth=1)
         assert main(["sources", "look", server.at(), "--wait", "--json"]) == 0

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import socket
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -94,6 +96,7 @@ def test_a_name_that_means_a_forbidden_address_is_refused_also_after_it_meant_an
     def connect(address: tuple[str, int], *rest: object, **more: object) -> socket.socket:
         connected.append(address[0])
         line = socket.socket()
+        line.bind(("127.0.0.2", 0))  # as from another machine
         line.connect(("127.0.0.1", server.port))
         return line
 
@@ -108,6 +111,40 @@ def test_a_name_that_means_a_forbidden_address_is_refused_also_after_it_meant_an
     with pytest.raises(BadSource, match="this machine"):
         Fetcher(Reach()).fetch("http://rebinding.example/")
     assert connected == ["93.184.216.34"]
+
+
+def test_another_address_of_this_machine_is_this_machine() -> None:
+    own = own_address()
+    if own is None:
+        pytest.skip("this machine has no address but 127.0.0.1")
+    asked: list[bytes] = []
+
+    def answer(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.settimeout(5)
+            asked.append(connection.recv(1000))
+
+    with socket.create_server((own, 0), family=socket.AF_INET6 if ":" in own else socket.AF_INET) as listener:
+        port = listener.getsockname()[1]
+        thread = threading.Thread(target=answer, args=(listener,))
+        thread.start()
+        reach = Reach(private=True, exempt=frozenset({("192.0.2.1", port)}))  # which lets the port through
+        with pytest.raises(BadSource, match="this machine itself"):
+            Fetcher(reach).fetch(f"http://[{own}]:{port}/" if ":" in own else f"http://{own}:{port}/")
+        thread.join(10)
+    assert asked == [b""]  # not a word was said
+
+
+def own_address() -> str | None:
+    """An address of this machine that only being its own speaks against; nothing is sent to find it out."""
+    for family, far in ((socket.AF_INET, "198.41.0.4"), (socket.AF_INET6, "2001:503:ba3e::2:30")):
+        with suppress(OSError, BadSource), socket.socket(family, socket.SOCK_DGRAM) as line:
+            line.connect((far, 9))
+            found = str(line.getsockname()[0])
+            Reach(private=True).check("own", found, 80)
+            return found
+    return None
 
 
 def test_a_name_with_one_forbidden_address_among_others_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from sqlalchemy import event
 
 from core.errors import BadSource
+from core.fsck import Fsck
+from core.retrieval.keyword import KeywordIndex
 from core.services import Services
 from core.sources.types import ItemState, Source, SourceState
+from core.storage.tables import SourceDocumentRow
+from core.types import Chunk, Document, Scope
 from ingest.sources.folder import FolderLook
 from ingest.sources.keeper import Keeper
+from ingest.sources.patience import Patience
 from ingest.sources.scan import is_skipped, scan
 from tests.sources.conftest import OWNER, all_ready, make_keeper, names
 
@@ -292,6 +300,166 @@ def test_a_folder_below_that_cannot_be_listed_loses_nothing(
     source = follow(3)
     assert "sub may not be read" in source.error
     assert names(live) == ["a.md"]
+
+
+@pytest.mark.parametrize("broken", [errno.EACCES, errno.ESTALE, errno.EIO])
+def test_what_does_not_say_whether_it_is_there_is_not_taken_for_gone(
+    live: Services, folder: Path, follow: Follow, monkeypatch: pytest.MonkeyPatch, broken: int
+) -> None:
+    write(folder / "sub" / "a.md", "a")
+    write(folder / "b.md", "b")
+    follow(1)
+    listing = os.scandir
+
+    def failing(path: Path) -> object:
+        with listing(path) as entries:
+            return nullcontext([_Unknown(entry.name, broken) for entry in entries])
+
+    with monkeypatch.context() as patched:  # as a folder that may be listed and not entered, or a disk that fell asleep
+        patched.setattr(os, "scandir", failing)
+        source = follow(3)
+    assert "b.md and 1 more may not be read" in source.error
+    assert names(live) == ["a.md", "b.md"]
+    (folder / "b.md").unlink()
+    assert follow(2).error == ""
+    assert names(live) == ["a.md"]
+
+
+@dataclass(frozen=True)
+class _Unknown:
+    """An entry of a folder that cannot be looked at more closely."""
+
+    name: str
+    broken: int
+
+    def stat(self, *, follow_symlinks: bool) -> os.stat_result:
+        raise OSError(self.broken, os.strerror(self.broken))
+
+
+def test_a_file_that_could_not_be_read_is_tried_again_after_a_while_and_at_once_when_somebody_says_so(
+    live: Services, folder: Path, follow: Follow, keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(folder / "a.md", "a")
+    tried, opening = 0, os.open
+
+    def refusing(path: object, *rest: object, **more: object) -> int:
+        nonlocal tried
+        if str(path).endswith("a.md"):
+            tried += 1
+            raise PermissionError(errno.EACCES, "no")
+        return opening(path, *rest, **more)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", refusing)
+        source = follow(5)
+        assert (tried, source.counts.refused, names(live)) == (1, 1, [])
+        live.sources.look(source.id, owner_id=OWNER)
+        follow(1)
+        assert tried == 2
+        write(folder / "a.md", "a, changed")
+        follow(1)
+        assert tried == 3
+    follow(1)
+    assert names(live) == []  # its time has not come
+    monkeypatch.setattr(Patience, "waits", lambda *_: False)
+    assert follow(1).counts.refused == 0
+    assert names(live) == ["a.md"]
+
+
+def test_a_file_that_was_too_large_is_taken_when_larger_ones_are_allowed(
+    live: Services, folder: Path, follow: Follow
+) -> None:
+    write(folder / "a.md", "a" * 100)
+    live.documents.limit = 50
+    assert follow(2).counts.refused == 1
+    live.documents.limit = 200
+    keeper = make_keeper(live)  # as after the restart that a changed setting needs
+    keeper.turn_of_folders()
+    assert names(live) == ["a.md"]
+
+
+def test_what_is_tried_in_vain_is_left_alone_for_longer_each_time() -> None:
+    patience = Patience(first=0.0, longest=50.0)
+    patience.failed("a")
+    assert not patience.waits("a")
+    patience = Patience(first=30.0, longest=50.0)
+    for _ in range(3):
+        patience.failed("a", state=1)
+    assert patience.waits("a", state=1)
+    assert not patience.waits("a", state=2)
+    assert not patience.waits("b")
+    assert patience._pauses["a"].seconds == 50.0
+    assert patience.forget("a")
+    assert not patience.waits("a", state=1)
+
+
+def test_a_renamed_file_is_found_by_its_new_name(live: Services, folder: Path, follow: Follow) -> None:
+    write(folder / "apples.md", "words")
+    follow(1)
+    document = ids(live)["apples.md"]
+    chunks = [Chunk(0, 0, 5, "words", heading="Part one")]
+    live.chunks.save_text(document, Document("apples.md", "text/plain", "words"), chunks, {})
+    assert live.library.titles(owner_id=OWNER) == ((document, "apples.md"),)
+    (folder / "apples.md").rename(folder / "pears.md")
+    follow(2)
+    assert live.library.titles(owner_id=OWNER) == ((document, "pears.md"),)
+    keywords = KeywordIndex(live.db)
+    assert [len(keywords.search(word, Scope(OWNER), 5)) for word in ("pears", "apples", "part", "words")] == [
+        1,
+        0,
+        1,
+        1,
+    ]
+    assert "keyword index" not in {f.check for f in Fsck(live.db, live.files, live.jobs, live.index).run()}
+
+
+def test_a_file_that_becomes_a_known_document_brings_it_into_its_collections_at_once(
+    live: Services, folder: Path, keeper: Keeper, add_text: Callable[..., str]
+) -> None:
+    known = add_text("a known text")
+    home = live.documents.collection("Work", owner_id=OWNER)
+    source = live.sources.add_folder(str(folder), owner_id=OWNER, collection_id=home)
+    write(folder / "a.md", "something else")
+    keeper.folders.look(source.id, lambda: False)
+    vector, scope = live.client.embed(["a known text"], priority="ingest")[0], Scope(OWNER, collection_id=home)
+    assert live.index.search(vector, scope, 5) == []
+    write(folder / "a.md", "a known text", age=50)
+    keeper.folders.look(source.id, lambda: False)
+    assert home in live.documents.get(known, owner_id=OWNER).collection_ids
+    assert len(live.index.search(vector, scope, 5)) == 1
+
+
+def test_a_folder_whose_files_do_not_fit_holds_up_neither_the_others_nor_what_frees_space(
+    live: Services, folder: Path, keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = folder.with_name("other")
+    write(folder / "large.md", "large")
+    write(other / "small.md", "small")
+    first = live.sources.add_folder(str(folder), owner_id=OWNER)
+    live.sources.add_folder(str(other), owner_id=OWNER)
+    leaving = live.documents.add(io.BytesIO(b"gone"), name="gone.md", owner_id=OWNER).document_id
+    with live.db.write() as session:
+        session.add(SourceDocumentRow(document_id=leaving))  # as of a file that is no longer there
+    tried, write_file = 0, live.files._write
+
+    def full(source: object, draft: Path, name: str, limit: int) -> object:
+        nonlocal tried
+        if name == "large.md":
+            tried += 1
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write_file(source, draft, name, limit)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(keeper.documents.files, "_write", full)
+        for _ in range(5):
+            keeper.turn_of_folders()
+        assert names(live) == ["small.md"]
+        assert tried == 1  # it is not tried again and again
+        found = live.sources.get(first.id, owner_id=OWNER)
+        assert (found.state, "is full" in found.error) == (SourceState.waiting, True)
+    keeper.turn_of_folders(due_only=False)
+    assert names(live) == ["large.md", "small.md"]
+    assert live.sources.get(first.id, owner_id=OWNER).error == ""
 
 
 def test_refused_files_are_told_with_a_sentence_and_tried_again_when_they_change(

@@ -50,6 +50,14 @@ def test_no_setting_opens_this_machine_or_the_addresses_of_clouds(ip: str) -> No
         Reach(private=True).check("host", ip, 80)
 
 
+def test_both_ends_of_a_connection_at_one_address_are_this_machine() -> None:
+    reach = Reach(private=True, exempt=frozenset({("10.0.0.5", 8000)}))
+    reach.check_ends("host", "10.0.0.5", "10.0.0.6", 80)
+    reach.check_ends("host", "10.0.0.5", "10.0.0.5", 8000)
+    with pytest.raises(BadSource, match="this machine itself"):
+        reach.check_ends("host", "10.0.0.5", "10.0.0.5", 80)
+
+
 @pytest.mark.parametrize("port", [22, 25, 6379, 8501, 11434, 0])
 def test_only_the_ports_of_web_servers_are_asked(port: int) -> None:
     with pytest.raises(BadSource, match="port"):

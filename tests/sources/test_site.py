@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
+import socket
 
 import pytest
+from sqlalchemy import update
 
 from core.errors import BadSource, NotFound
 from core.services import Services
 from core.sources.types import ItemState, Source, SourceState
+from core.storage.tables import DocumentRow
 from ingest.sources.keeper import Keeper
+from ingest.sources.patience import Patience
 from ingest.sources.site import SiteLook
 from tests.sources.conftest import OWNER, Look, all_ready, an_hour_later, make_keeper, names
 from tests.sources.pages import Page, Server, page, redirect
@@ -31,8 +37,6 @@ def test_one_page_is_read_and_its_links_are_not(live: Services, server: Server, 
     assert names(live) == ["127.0.0.1.html"]
     assert live.documents.list_collections(owner_id=OWNER)[0].documents == 1
     assert server.paths() == ["/"]
-    (document,) = live.documents.list_documents(owner_id=OWNER)
-    assert live.sources.addresses_of([document.id], owner_id=OWNER) == {document.id: server.at()}
 
 
 def test_a_site_is_read_to_its_depth_and_within_its_path(live: Services, server: Server, look: Look) -> None:
@@ -96,8 +100,11 @@ def test_two_pages_that_call_each_other_canonical_do_not_get_lost(live: Services
         "/p?a": Page(b'<link rel="canonical" href="/p?b"><p>words</p>'),
         "/p?b": Page(b'<link rel="canonical" href="/p?a"><p>words</p>'),
     }
-    look(add(live, server, depth=1))
-    assert len(names(live)) == 2
+    source = look(add(live, server, depth=1))
+    first = {document.id for document in live.documents.list_documents(owner_id=OWNER)}
+    assert len(first) == 2
+    look(source)
+    assert {document.id for document in live.documents.list_documents(owner_id=OWNER)} == first
 
 
 def test_an_unchanged_page_is_not_sent_again_and_its_links_are_still_followed(
@@ -171,6 +178,66 @@ def test_a_page_that_is_gone_is_reported_and_removed_when_that_is_confirmed(
     an_hour_later(live)
     assert look(source).counts.known == 1
     assert names(live) == ["127.0.0.1.html"]
+
+
+def test_a_sign_in_in_front_of_a_site_removes_nothing_until_that_is_confirmed(
+    live: Services, server: Server, look: Look
+) -> None:
+    server.pages |= {"/": page("start", "/a", "/b"), "/a": page("a"), "/b": page("b"), "/login": page("sign in")}
+    source = look(add(live, server, depth=1))
+    before = {document.id for document in live.documents.list_documents(owner_id=OWNER)}
+    server.pages |= {"/a": redirect("/login"), "/b": redirect("/login")}
+    for _ in range(2):
+        found = look(source)
+        assert (found.counts.gone, found.counts.found) == (2, 4)
+        assert items(live, source)["a"] == ("gone", f"The site says that this page is {server.at('/login')} now.")
+    assert before <= {document.id for document in live.documents.list_documents(owner_id=OWNER)}
+    an_hour_later(live)
+    server.pages["/a"] = page("a")
+    look(source)
+    assert items(live, source)["a"] == ("in", "")  # it was there all the time
+    assert items(live, source)["b"] == ("alias", "")
+    assert names(live) == ["127.0.0.1.html", "a.html", "login.html"]
+
+
+def test_a_page_that_moved_to_where_nothing_can_be_read_stays(live: Services, server: Server, look: Look) -> None:
+    server.pages |= {"/": page("start", "/a"), "/a": page("a")}
+    source = look(add(live, server, depth=1))
+    server.pages |= {"/a": redirect("/b"), "/b": Page()}  # which is empty
+    for _ in range(3):
+        look(source)
+        an_hour_later(live)
+    assert "a.html" in names(live)
+
+
+def test_a_page_that_moved_goes_into_the_collection_of_its_source(live: Services, server: Server, look: Look) -> None:
+    home = live.documents.collection("Web", owner_id=OWNER)
+    server.pages |= {"/": page("start", "/a"), "/a": page("a")}
+    source = look(add(live, server, depth=1, collection_id=home))
+    server.pages |= {"/a": redirect("/b"), "/b": page("a, at another place")}
+    look(source)
+    (moved,) = live.documents.list_documents(owner_id=OWNER, search="b.html")
+    assert moved.collection_ids == (home,)
+
+
+def test_a_page_that_names_another_as_its_own_is_kept_up_to_date_until_that_one_is_found(
+    live: Services, server: Server, look: Look
+) -> None:
+    server.pages |= {"/": page("start", "/p?x"), "/p?x": page("the page")}
+    source = look(add(live, server, depth=1))
+    server.pages |= {"/p?x": Page(b'<link rel="canonical" href="/p"><p>the page, changed</p>'), "/p": Page(status=500)}
+    look(source)
+    assert items(live, source)["p?x"] == ("in", "")
+    (kept,) = live.documents.list_documents(owner_id=OWNER, search="p.html")
+    assert b"changed" in live.documents.content(kept.id, owner_id=OWNER)[1]
+    server.pages["/p"] = page("the page under its own address")
+    look(source)  # reads it
+    assert look(source).counts.gone == 1
+    assert len(live.documents.list_documents(owner_id=OWNER, search="p.html")) == 2
+    an_hour_later(live)
+    look(source)
+    assert items(live, source)["p?x"] == ("alias", "")
+    assert len(live.documents.list_documents(owner_id=OWNER, search="p.html")) == 1
 
 
 @pytest.mark.parametrize("status", [500, 502, 401, 403])
@@ -281,6 +348,40 @@ def test_a_look_can_be_paused_gone_on_with_and_cancelled(live: Services, server:
     assert not keeper.turn_of_sites()
 
 
+@pytest.mark.parametrize("remove", [False, True])
+def test_a_first_look_that_is_ended_while_its_page_comes_is_not_begun_again(
+    live: Services, server: Server, keeper: Keeper, remove: bool
+) -> None:
+    source = add(live, server, depth=1)
+
+    def ended_meanwhile(connection: socket.socket) -> None:
+        if remove:
+            live.sources.remove(source.id, owner_id=OWNER, with_documents=True)
+        else:
+            live.sources.cancel(source.id, owner_id=OWNER)
+        body = b'<a href="/a">a</a>'
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n" + body)
+
+    server.pages["/"] = Page(raw=ended_meanwhile)
+    for _ in range(3):
+        keeper.turn_of_sites()
+    assert server.paths() == ["/"]
+    assert names(live) == []
+    if not remove:
+        found = live.sources.get(source.id, owner_id=OWNER)
+        assert (found.state, found.error, found.next_at, found.counts.known) == (SourceState.done, "", None, 0)
+
+
+def test_a_first_look_that_is_cancelled_while_its_server_is_silent_stays_so(
+    live: Services, server: Server, keeper: Keeper
+) -> None:
+    source = add(live, server)
+    server.pages["/"] = Page(raw=lambda _: live.sources.cancel(source.id, owner_id=OWNER) and None)
+    keeper.turn_of_sites()
+    found = live.sources.get(source.id, owner_id=OWNER)
+    assert (found.state, found.error, found.next_at) == (SourceState.done, "", None)
+
+
 def test_a_document_that_somebody_deleted_stays_away_until_the_page_changes(
     live: Services, server: Server, look: Look
 ) -> None:
@@ -307,6 +408,47 @@ def test_removing_a_source_takes_its_documents_along_or_leaves_them(
     keeper.turn_of_folders()
     assert names(live) == ["both.html", "kept.html"]
     assert live.sources.list_sources(owner_id=OWNER) == []
+
+
+@pytest.mark.parametrize("status", ["failed", "queued"])
+def test_removing_a_source_leaves_the_old_document_where_the_new_one_cannot_be_found(
+    live: Services, server: Server, keeper: Keeper, look: Look, status: str
+) -> None:
+    source, old = half_replaced(live, server, keeper, look, status)
+    live.sources.remove(source.id, owner_id=OWNER, with_documents=False)
+    keeper.turn_of_folders()
+    kept = {document.id for document in live.documents.list_documents(owner_id=OWNER)}
+    assert old in kept
+    assert len(kept) == 2
+
+
+def test_the_old_document_is_back_when_somebody_deletes_the_new_one_that_could_not_be_read(
+    live: Services, server: Server, keeper: Keeper, look: Look
+) -> None:
+    source, old = half_replaced(live, server, keeper, look, "failed")
+    (new,) = [d.id for d in live.documents.list_documents(owner_id=OWNER) if d.id != old]
+    live.documents.delete(new, owner_id=OWNER)
+    keeper.turn_of_folders()
+    assert [d.id for d in live.documents.list_documents(owner_id=OWNER)] == [old]
+    assert live.sources.get(source.id, owner_id=OWNER).counts.found == 1
+    server.pages["/"] = page("newest words")
+    look(source)
+    (newest,) = live.documents.list_documents(owner_id=OWNER)
+    assert newest.id not in (old, new)
+
+
+def half_replaced(live: Services, server: Server, keeper: Keeper, look: Look, status: str) -> tuple[Source, str]:
+    """A site of one page that has changed, with the document of the old state; that of the new one has this status."""
+    server.pages["/"] = page("old words")
+    source = look(add(live, server))
+    (old,) = live.documents.list_documents(owner_id=OWNER)
+    server.pages["/"] = page("new words")
+    live.sources.look(source.id, owner_id=OWNER)
+    while keeper.turn_of_sites():
+        pass
+    with live.db.write() as session:
+        session.execute(update(DocumentRow).where(DocumentRow.id != old.id).values(status=status))
+    return source, old.id
 
 
 def test_smaller_wishes_drop_the_pages_that_are_no_longer_wanted(live: Services, server: Server, look: Look) -> None:
@@ -358,6 +500,33 @@ def test_sources_of_somebody_else_do_not_exist(live: Services) -> None:
         live.sources.remove(source.id, owner_id="somebody", with_documents=True)
     with pytest.raises(NotFound):
         live.sources.add_site("example.org", owner_id=OWNER, collection_id="unknown")
+
+
+def test_a_site_whose_pages_do_not_fit_waits_and_says_so(
+    live: Services, server: Server, keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.pages |= {"/large": page("large"), "/small": page("small")}
+    first, second = add(live, server, "/large"), add(live, server, "/small")
+    write_file = live.files._write
+
+    def full(source: object, draft: object, name: str, limit: int) -> object:
+        if name == "large.html":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write_file(source, draft, name, limit)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(keeper.documents.files, "_write", full)
+        for _ in range(5):
+            keeper.turn_of_sites()
+    assert server.paths() == ["/large", "/small"]  # it is not fetched again and again
+    assert live.sources.get(second.id, owner_id=OWNER).state == SourceState.done
+    waiting = live.sources.get(first.id, owner_id=OWNER)
+    assert (waiting.state, "is full" in waiting.error) == (SourceState.looking, True)
+    monkeypatch.setattr(Patience, "waits", lambda *_: False)
+    while keeper.turn_of_sites():
+        pass
+    assert names(live) == ["large.html", "small.html"]
+    assert live.sources.get(first.id, owner_id=OWNER).error == ""
 
 
 def test_a_fault_of_ours_with_one_site_does_not_stop_the_others(

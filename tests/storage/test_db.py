@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pysqlite3
@@ -10,7 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from core.errors import DatabaseTooNew, StorageBusy, StorageError
@@ -20,6 +21,7 @@ from core.storage.db import Database
 from core.storage.migrations import upgrade
 from core.storage.tables import (
     Base,
+    BatchRow,
     ChunkRow,
     DocumentRow,
     DocumentTextRow,
@@ -194,14 +196,19 @@ OLD_ROWS = (
 
 def first_version(path: Path) -> None:
     """A database as an installation has it that knew only the first migration, with one document of one chunk."""
+    earlier_version(path, "0001_documents", OLD_ROWS)
+
+
+def earlier_version(path: Path, revision: str, rows: Sequence[str]) -> None:
+    """A database as an installation has it that knew the migrations up to this one."""
     engine = db_module.connect(path, foreign_keys=False)
     with engine.connect() as connection:
         config = Config()
         config.set_main_option("script_location", str(Path(migrations.__file__).parent))
         config.attributes["connection"] = connection
-        command.upgrade(config, "0001_documents")
+        command.upgrade(config, revision)
     with engine.begin() as connection:
-        for statement in OLD_ROWS:
+        for statement in rows:
             connection.exec_driver_sql(statement)
     engine.dispose()
 
@@ -222,6 +229,38 @@ def test_a_migration_keeps_a_backup_and_the_rows(tmp_path: Path) -> None:
         assert session.scalar(select(DocumentTextRow.tables)) == []
     assert matches(again, "warranties") == 1
     again.close()
+
+
+def test_batches_that_were_put_away_remember_again_that_they_were_cancelled(tmp_path: Path) -> None:
+    batch = (
+        "INSERT INTO batches(id, owner_id, name, expected, state, created_at)"
+        " VALUES ('{0}', 'u', '', 0, '{1}', '2026-01-01 10:00:00.000000')"
+    )
+    job = (
+        "INSERT INTO jobs(id, owner_id, kind, batch_id, status, stage, done, total, attempts, worker, cancel_requested,"
+        " error, created_at) VALUES ('{0}', 'u', 'ingest', '{0}', '{1}', '', 0, 0, 1, '', 0, '', '2026-01-01')"
+    )
+    states = {"ended": "seen", "cancelled": "seen", "waiting": "paused"}
+    rows = [OLD_ROWS[0], *(batch.format(*one) for one in states.items()), job.format("ended", "done")]
+    earlier_version(tmp_path / "app.db", "0011_checking", [*rows, job.format("cancelled", "cancelled")])
+    upgrade(tmp_path / "app.db")
+    again = Database(tmp_path / "app.db")
+    with again.read() as session:
+        found = {row.id: (row.state, row.seen) for row in session.scalars(select(BatchRow))}
+        assert found == {"ended": ("open", True), "cancelled": ("cancelled", True), "waiting": ("paused", False)}
+        assert all(row.touched_at == row.created_at for row in session.scalars(select(BatchRow)))
+    again.close()
+
+
+def test_what_stands_over_a_chunk_may_change_and_is_searched_at_once(db: Database) -> None:
+    fill(db)
+    with db.write() as session:
+        session.execute(update(ChunkRow).values(head_words=stem("conditions", "en")))
+    assert [matches(db, word) for word in ("terms", "conditions", "warranties")] == [0, 1, 1]
+    with pytest.raises(IntegrityError, match="immutable"), db.write() as session:
+        session.execute(update(ChunkRow).values(words="other"))
+    with db.write() as session:
+        session.execute(text("INSERT INTO chunk_words(chunk_words, rank) VALUES ('integrity-check', 1)"))
 
 
 def test_chunks_of_earlier_versions_are_their_own_section_and_stay_searchable(tmp_path: Path) -> None:

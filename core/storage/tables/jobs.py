@@ -23,6 +23,8 @@ class BatchRow(Base):
     expected: Mapped[int] = mapped_column(default=0)  # files that were announced; they arrive one after the other
     state: Mapped[str] = mapped_column(String(12), default="open")  # open, paused, cancelled: for parts still to come
     created_at: Mapped[datetime] = mapped_column(default=now)
+    touched_at: Mapped[datetime] = mapped_column(default=now)  # when the last of its files arrived
+    seen: Mapped[bool] = mapped_column(default=False)  # it has ended and was put away
 
 
 class BatchNoteRow(Base):
