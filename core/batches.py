@@ -187,7 +187,6 @@ class Batches:
             batch.state, batch.expected = "cancelled", 0
             rows = _parts(session, batch_id, OPEN)
             for row in rows:
-                row.cancel_requested = True
                 end(session, row, JobStatus.cancelled, "")
             return len(rows)
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.orm import Session
 
 from core.errors import Cancelled
 from core.storage.db import Database
-from core.storage.tables import DocumentRow, JobRow, now
+from core.storage.tables import DocumentRow, JobRow, PageReadingRow, now
 from core.types import DocumentStatus, JobStatus
 
 LEASE = timedelta(seconds=30)
@@ -100,10 +100,6 @@ class Leases:
         with self.db.read() as session:
             return session.scalar(query) is not None
 
-    def cancel_requested(self, job_id: str) -> bool:
-        with self.db.read() as session:
-            return bool(session.scalar(select(JobRow.cancel_requested).where(JobRow.id == job_id)))
-
     def finish(self, job_id: str, worker: str, status: JobStatus, error: str = "") -> None:
         """End a job; a worker that lost its lease changes nothing."""
         with self.db.write() as session:
@@ -153,12 +149,14 @@ def requeue(row: JobRow) -> None:
 
 
 def end(session: Session, row: JobRow, status: JobStatus, error: str) -> None:
-    """Bring a job to its end, and its document out of waiting for it."""
+    """Bring a job to its end, and its document out of waiting for it; changed bytes that were not read are dropped."""
     row.status, row.error, row.finished_at, row.lease_until = status.value, error, now(), None
     if status == JobStatus.done or row.document_id is None:
         return
     # A document whose text is already in stays searchable; one without text is shown as failed, to be retried.
     reason = error or "Cancelled before it was read."
+    if row.lane == READ:
+        _drop_incoming(session, row.document_id, reason)
     session.execute(
         update(DocumentRow)
         .where(
@@ -167,6 +165,16 @@ def end(session: Session, row: JobRow, status: JobStatus, error: str) -> None:
         )
         .values(status=DocumentStatus.failed.value, error=reason)
     )
+
+
+def _drop_incoming(session: Session, document_id: str, reason: str) -> None:
+    """Changed bytes that could not be read are no longer the document's; the sweep removes their file."""
+    document = session.get(DocumentRow, document_id)
+    if document is None or not document.incoming_sha256:
+        return
+    session.execute(delete(PageReadingRow).where(PageReadingRow.sha256 == document.incoming_sha256))
+    document.incoming_sha256, document.incoming_size = "", 0
+    document.error = f"{reason} The changed file was not taken in: what was read before is kept."
 
 
 def job_of(row: JobRow, name: str | None) -> Job:
