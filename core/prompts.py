@@ -93,7 +93,7 @@ class Prompts:
         in_use = (PromptRow.name == PromptVersionRow.prompt) & (PromptRow.published == PromptVersionRow.version)
         query = select(PromptRow.name, PromptVersionRow.text).join(PromptVersionRow, in_use)
         with self.db.read() as session:
-            found = dict(session.execute(query.where(PromptRow.name.in_(names))).tuples().all())
+            found = dict(session.execute(query.where(PromptRow.name.in_(names))).all())
         if missing := set(names) - set(found):
             raise NotFound(f"The prompt {min(missing)} has no version in use.")
         return found

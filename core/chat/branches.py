@@ -29,7 +29,7 @@ def history_of(branch: Sequence[MessageRow]) -> list[ChatMessage]:
 def branch_to(session: Session, answer: MessageRow) -> list[MessageRow]:
     """The messages from the root to the question of an answer; of other branches no words are read."""
     query = select(MessageRow.id, MessageRow.parent_id).where(MessageRow.conversation_id == answer.conversation_id)
-    parents = dict(session.execute(query).tuples().all())
+    parents = dict(session.execute(query).all())
     ids, head = [], answer.parent_id
     while head is not None and head in parents:
         ids.append(head)
