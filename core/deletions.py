@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import delete as delete_rows
 from sqlalchemy import func, literal_column, or_, select, text
 from sqlalchemy.orm import Session
 
 from core.collections import owned_document
-from core.errors import StorageError
+from core.errors import StorageBusy, StorageError, StorageFull
+from core.originals import forget_bytes, has_bytes
 from core.retrieval.keyword import WORDS
 from core.retrieval.query import any_of
 from core.retrieval.store import raise_generation
-from core.storage.db import Database
+from core.storage.db import Database, holds_document
 from core.storage.files import FileStore
+from core.storage.migrations import copies
 from core.storage.tables import (
     ChunkRow,
     CitationRow,
@@ -39,7 +39,8 @@ from core.storage.tables import (
 )
 
 PROBES = 48  # words of the document that the keyword index is asked for afterwards
-INDEX_FILE = "index file"
+INDEX_FILE, KEYWORDS = "index file", "keyword index"
+COPIES = "copies before updates"  # of the database: see core/tidying.py, which removes them
 
 
 # Asked in the transaction of a deletion, with the document's id: nobody can come between the answer and the deletion.
@@ -54,8 +55,6 @@ def always(_session: Session, _document_id: str) -> bool:
 class Index(Protocol):
     """The search index with its file: what it holds on the disk, and writing it anew."""
 
-    @property
-    def path(self) -> Path: ...
     def warm(self) -> int: ...
     def save(self) -> None: ...
     def stored_ids(self) -> NDArray[np.int64]: ...
@@ -111,24 +110,45 @@ class Deletions:
             waiting = session.scalars(select(DeletionRow).where(DeletionRow.checked_at.is_(None))).all()
         if not waiting:
             return 0
-        if any(_count_in_file(self.index, row) for row in waiting):
+        held = self._held_in_file([row for row in waiting if row.residues.get(INDEX_FILE, 1)])
+        # What the keyword index was told to forget it may still hold if it is damaged, or if a crash came before.
+        damaged = int(any(_words_unsure(row) for row in waiting) and keyword_damage(self.db))
+        left = sum(self._settle(row, held, damaged) for row in waiting)
+        self.db.checkpoint()  # deleted text would else stay in the log for a while
+        return left
+
+    def _held_in_file(self, unsure: Sequence[DeletionRow]) -> NDArray[np.int64]:
+        """The chunks that the index file holds, after it was written anew if one of these was among them."""
+        if not unsure:
+            return np.empty(0, dtype=np.int64)
+        held = self.index.stored_ids()
+        if any(_count_in_file(held, row) for row in unsure):
             self.index.warm()
             self.index.save()
-        dirty = 0
-        for row in waiting:
-            with self.db.write() as session:  # a crash may have come before this step of the deletion
-                forget_bytes(session, self.files, row.sha256)
-            remains = _Remains(row.document_id, row.sha256, row.first_chunk, row.last_chunk)
-            found = search(self.db, self.files, remains, whole=not row.residues)
-            found[INDEX_FILE] = _count_in_file(self.index, row)
-            with self.db.write() as session:
-                kept = session.get(DeletionRow, row.id)
-                if kept is not None:
-                    kept.residues = {**kept.residues, **found}
-                    kept.checked_at = None if any(kept.residues.values()) else now()
-            dirty += any(found.values())
-        self.db.checkpoint()  # deleted text would else stay in the log for a while
-        return dirty
+            held = self.index.stored_ids()
+        return held
+
+    def _settle(self, row: DeletionRow, held: NDArray[np.int64], damaged: int) -> bool:
+        """Look again for what one deletion may have left; whether there is anything."""
+        if _only_in_copies(row):
+            found = {COPIES: _in_copies(self.db, row.document_id)}
+        else:
+            found = self._searched(row, held, damaged)
+        with self.db.write() as session:
+            kept = session.get(DeletionRow, row.id)
+            if kept is not None:
+                kept.residues = {**kept.residues, **found}
+                kept.checked_at = None if any(kept.residues.values()) else now()
+        return any(found.values())
+
+    def _searched(self, row: DeletionRow, held: NDArray[np.int64], damaged: int) -> dict[str, int]:
+        with self.db.write() as session:  # a crash may have come before this step of the deletion
+            forget_bytes(session, self.files, row.sha256)
+        remains = _Remains(row.document_id, row.sha256, row.first_chunk, row.last_chunk)
+        found = search(self.db, self.files, remains) | {INDEX_FILE: _count_in_file(held, row)}
+        if _words_unsure(row):
+            found[KEYWORDS] = damaged
+        return found
 
 
 def delete(db: Database, files: FileStore, document_id: str, *, owner_id: str, only_if: Condition = always) -> None:
@@ -144,6 +164,7 @@ def delete(db: Database, files: FileStore, document_id: str, *, owner_id: str, o
         first, last = session.execute(
             select(func.min(ChunkRow.id), func.max(ChunkRow.id)).where(ChunkRow.document_id == document_id)
         ).one()
+        incoming = row.incoming_sha256
         remains = _Remains(document_id, row.sha256, first, last, _probe(session, document_id))
         entry = DeletionRow(
             owner_id=owner_id, document_id=document_id, name=row.name, sha256=row.sha256, first_chunk=first,
@@ -159,6 +180,8 @@ def delete(db: Database, files: FileStore, document_id: str, *, owner_id: str, o
     # Only now: a row without its file would be a loss, a file without a row is swept away.
     with db.write() as session:
         forget_bytes(session, files, remains.sha256)
+        if incoming:
+            forget_bytes(session, files, incoming)
     found = search(db, files, remains)
     with db.write() as session:
         kept = session.get(DeletionRow, entry_id)
@@ -166,28 +189,17 @@ def delete(db: Database, files: FileStore, document_id: str, *, owner_id: str, o
             kept.residues = found
 
 
-def forget_bytes(session: Session, files: FileStore, sha256: str) -> None:
-    """Remove a file and what was read from its pictures, unless a document has these bytes."""
-    if not session.scalar(select(func.count()).select_from(DocumentRow).where(DocumentRow.sha256 == sha256)):
-        session.execute(delete_rows(PageReadingRow).where(PageReadingRow.sha256 == sha256))
-        files.remove(sha256)
-
-
-def search(db: Database, files: FileStore, remains: _Remains, *, whole: bool = False) -> dict[str, int]:
-    """How many pieces of a document each place holds.
-
-    With its words the keyword index is asked for them; without, and `whole`, it is compared with the chunks.
-    """
+def search(db: Database, files: FileStore, remains: _Remains) -> dict[str, int]:
+    """How many pieces of a document each place holds; the keyword index is asked for its words, if they are given."""
     with db.read() as session:
         found = _rows(session, remains)
-        shared = session.scalar(select(DocumentRow.id).where(DocumentRow.sha256 == remains.sha256).limit(1)) is not None
+        shared = session.scalar(select(DocumentRow.id).where(has_bytes(remains.sha256)).limit(1)) is not None
         if remains.words:
-            found["keyword index"] = _in_keyword_index(session, remains)
+            found[KEYWORDS] = _in_keyword_index(session, remains)
         recognised = select(func.count()).where(PageReadingRow.sha256 == remains.sha256)
         found["recognised pages"] = 0 if shared else session.scalar(recognised) or 0
-    if whole and not remains.words:
-        found["keyword index"] = _keyword_damage(db)
     found["file"] = int(files.path(remains.sha256).exists() and not shared)
+    found[COPIES] = _in_copies(db, remains.document_id)
     return found
 
 
@@ -238,20 +250,40 @@ def _in_keyword_index(session: Session, remains: _Remains) -> int:
     return session.scalar(query) or 0
 
 
-def _keyword_damage(db: Database) -> int:
+def keyword_damage(db: Database) -> bool:
+    """Whether the keyword index holds anything but the words of the chunks that there are. Raises StorageBusy."""
     try:
         with db.write() as session:
+            # FTS5's own check trusts what this connection remembers of the index, even when another process has
+            # changed it since, and then reports damage that is not there. A query makes it look anew.
+            session.execute(text("SELECT rowid FROM chunk_words LIMIT 1")).all()
             session.execute(text("INSERT INTO chunk_words(chunk_words, rank) VALUES ('integrity-check', 1)"))
+    except (StorageBusy, StorageFull):
+        raise
     except StorageError:
-        return 1
-    return 0
+        return True
+    return False
 
 
-def _count_in_file(index: Index, row: DeletionRow) -> int:
-    if row.first_chunk is None or row.last_chunk is None or not index.path.exists():
+def _count_in_file(held: NDArray[np.int64], row: DeletionRow) -> int:
+    if row.first_chunk is None or row.last_chunk is None:
         return 0
-    held = index.stored_ids()
     return int(((held >= row.first_chunk) & (held <= row.last_chunk)).sum())
+
+
+def _in_copies(db: Database, document_id: str) -> int:
+    return sum(holds_document(copy, document_id) for copy in copies(db.path))
+
+
+def _only_in_copies(row: DeletionRow) -> bool:
+    """Whether all other places were searched, and hold nothing any more."""
+    elsewhere = [number for place, number in row.residues.items() if place != COPIES]
+    return INDEX_FILE in row.residues and not _words_unsure(row) and not any(elsewhere)
+
+
+def _words_unsure(row: DeletionRow) -> bool:
+    """Whether the keyword index may still hold words of it: nobody looked, or something was found."""
+    return row.first_chunk is not None and bool(row.residues.get(KEYWORDS, 1))
 
 
 def _deletion(row: DeletionRow) -> Deletion:

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core import deletions
+from core import deletions, originals
 from core.batches import KNOWN, REFUSED, note
 from core.collections import Collection, Collections, collections_of, owned_collection, owned_document
 from core.errors import BadUpload, Conflict, NotFound
@@ -123,33 +123,36 @@ class Documents(Collections):
             return Added(row.id, self._queue(session, row, batch_id), row.name, duplicate=False)
 
     def replace(self, document_id: str, source: BinaryIO, *, owner_id: str) -> Added:
-        """Take in the changed bytes of a document: until they are read, what was read before is found.
+        """Take in the changed bytes of a document: until they are read, what was read before is found and shown.
 
-        Chunks that did not change keep their vectors. The same bytes change nothing (`duplicate`). Raises BadUpload,
-        NotFound, Conflict when another document has these bytes or this one is being read, StorageFull.
+        If they cannot be read, all stays as it was, and the document says why. Chunks that did not change keep their
+        vectors. The same bytes change nothing (`duplicate`). Raises BadUpload, NotFound, Conflict when another document
+        has these bytes or this one is being read, StorageFull.
         """
         name = self.get(document_id, owner_id=owner_id).name
         with self.files.receive(source, name=name, limit=self.limit) as received, self.db.write() as session:
             row = owned_document(session, document_id, owner_id)
             by_hand(session, row.id, True)
-            if row.sha256 == received.sha256:
+            if row.sha256 == received.sha256 and not row.incoming_sha256:
                 return Added(row.id, None, row.name, duplicate=True)
-            if (other := _with_bytes(session, owner_id, received.sha256)) is not None:
+            other = _with_bytes(session, owner_id, received.sha256)
+            if other is not None and other is not row:
                 raise Conflict(f"{row.name} has become the same as {other.name}, which is here already.")
             self._refuse_while_busy(session, row)
-            before, row.sha256, row.size = row.sha256, received.sha256, received.size
             self.files.keep(received)
             if row.status in FOUND:
+                row.incoming_sha256, row.incoming_size, row.error = received.sha256, received.size, ""
                 job_id = self.jobs.submit_again(session, row, kind=INGEST)
-            else:
-                job_id = self._queue(session, row)
+                return Added(document_id, job_id, name, duplicate=False)
+            before, row.sha256, row.size = row.sha256, received.sha256, received.size
+            job_id = self._queue(session, row)
         self._forget_bytes(before)
         return Added(document_id, job_id, name, duplicate=False)
 
     def _forget_bytes(self, sha256: str) -> None:
         """Remove a file that no document has any more; a crash before this leaves it to the sweep."""
         with self.db.write() as session:
-            deletions.forget_bytes(session, self.files, sha256)
+            originals.forget_bytes(session, self.files, sha256)
 
     def retry(self, document_id: str, *, owner_id: str) -> str:
         """Queue the ingestion again and return the job's id. Raises Conflict while one is under way."""
@@ -221,17 +224,13 @@ class Documents(Collections):
 
     def sweep(self, *, older_than: float) -> None:
         """Remove files that a crash left without a document. `older_than` is in seconds since the epoch."""
-        for draft in self.files.drafts(older_than=older_than):
-            draft.unlink(missing_ok=True)
-        with self.db.write() as session:  # so that no upload registers one of them meanwhile
-            known = set(session.scalars(select(DocumentRow.sha256)))
-            for sha256 in set(self.files.stored()) - known:
-                if self.files.path(sha256).stat().st_mtime < older_than:
-                    self.files.remove(sha256)
+        originals.sweep(self.db, self.files, older_than=older_than)
 
 
 def _with_bytes(session: Session, owner_id: str, sha256: str) -> DocumentRow | None:
-    return session.scalar(select(DocumentRow).where(DocumentRow.owner_id == owner_id, DocumentRow.sha256 == sha256))
+    """The owner's document with these bytes; one that is to be read from them anew comes first."""
+    mine = select(DocumentRow).where(DocumentRow.owner_id == owner_id, originals.has_bytes(sha256))
+    return session.scalar(mine.order_by(DocumentRow.incoming_sha256.desc()).limit(1))
 
 
 def document_info(row: DocumentRow, collection_ids: Sequence[str]) -> DocumentInfo:

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, func, select, text
+from sqlalchemy import ColumnElement, func, or_, select, text
 from sqlalchemy.orm import Session
 
+from core import originals
+from core.deletions import COPIES, keyword_damage
 from core.documents import INGEST
-from core.errors import StorageError
 from core.jobs import OPEN, Jobs
 from core.retrieval.dense import read
 from core.retrieval.serving import REBUILD, serving
@@ -65,7 +66,7 @@ class Fsck:
                 *_chunk_texts(session), *self._index(session),
             ]  # fmt: skip
             stuck = list(_stuck(session))
-            hashes = set(session.scalars(select(DocumentRow.sha256)))
+            hashes = originals.wanted(session)
         findings += self._keyword(repair)
         findings += [Finding("job", f"document {id} waits, but no job will read it", repair) for id, _ in stuck]
         if repair:
@@ -73,9 +74,7 @@ class Fsck:
         return findings + self._files(hashes, repair)
 
     def _database(self, session: Session) -> Iterator[Finding]:
-        # FTS5's own check trusts what this connection remembers of the index, even when another process has changed it
-        # since, and then reports damage that is not there. A query makes it look anew.
-        session.execute(text("SELECT rowid FROM chunk_words LIMIT 1")).all()
+        session.execute(text("SELECT rowid FROM chunk_words LIMIT 1")).all()  # see `keyword_damage`
         for (line,) in session.execute(text("PRAGMA integrity_check")):
             if line != "ok":
                 yield Finding("database", str(line))
@@ -83,15 +82,12 @@ class Fsck:
             yield Finding("database", f"row {row[1]} of {row[0]} refers to a row of {row[2]} that is gone")
 
     def _keyword(self, repair: bool) -> list[Finding]:
-        try:
+        if not keyword_damage(self.db):
+            return []
+        if repair:
             with self.db.write() as session:
-                session.execute(text("INSERT INTO chunk_words(chunk_words, rank) VALUES ('integrity-check', 1)"))
-        except StorageError:
-            if repair:
-                with self.db.write() as session:
-                    session.execute(text("INSERT INTO chunk_words(chunk_words) VALUES ('rebuild')"))
-            return [Finding("keyword index", "does not match the chunks", repair)]
-        return []
+                session.execute(text("INSERT INTO chunk_words(chunk_words) VALUES ('rebuild')"))
+        return [Finding("keyword index", "does not match the chunks", repair)]
 
     def _index(self, session: Session) -> Iterator[Finding]:
         path = self.index.path
@@ -110,21 +106,16 @@ class Fsck:
                 yield Finding("index file", "holds other vectors than the database of the same generation")
 
     def _files(self, hashes: set[str], repair: bool) -> list[Finding]:
-        stored = set(self.files.stored())
-        with self.db.read() as session:  # again: an upload may have come between
-            hashes |= set(session.scalars(select(DocumentRow.sha256)))
-        findings = [Finding("file", f"{sha256} is missing") for sha256 in sorted(hashes - stored)]
-        orphans = [
-            path
-            for sha256 in sorted(stored - hashes)
-            if (path := self.files.path(sha256)).exists() and path.stat().st_mtime < time.time() - DRAFT_SECONDS
-        ]
-        orphans += self.files.drafts(older_than=time.time() - DRAFT_SECONDS)
-        for path in orphans:
-            if repair:
-                path.unlink(missing_ok=True)
-            findings.append(Finding("file", f"{path.name} belongs to no document", repair))
-        return findings
+        gone, before = hashes - set(self.files.stored()), time.time() - DRAFT_SECONDS
+        with self.db.read() as session:  # again: documents may have come and gone between
+            hashes = originals.wanted(session)
+        findings = [Finding("file", f"{sha256} is missing") for sha256 in sorted(gone & hashes)]
+        if repair:
+            left = originals.sweep(self.db, self.files, older_than=before)
+        else:
+            drafts = [draft.name for draft in self.files.drafts(older_than=before)]
+            left = [*drafts, *self.files.orphans(hashes, older_than=before)]
+        return findings + [Finding("file", f"{name} belongs to no document", repair) for name in left]
 
     def _queue(self, stuck: list[tuple[str, str]]) -> None:
         with self.db.write() as session:
@@ -179,12 +170,13 @@ def _jobs(session: Session) -> Iterator[Finding]:
     query = select(JobRow.document_id).where(JobRow.status.in_(OPEN), JobRow.document_id.is_not(None))
     for id in session.scalars(query.group_by(JobRow.document_id).having(func.count() > 1)):
         yield Finding("job", f"document {id} has several jobs at once")
-    known = select(DocumentRow.id).where(DocumentRow.sha256 == PageReadingRow.sha256).exists()
+    read = or_(DocumentRow.sha256 == PageReadingRow.sha256, DocumentRow.incoming_sha256 == PageReadingRow.sha256)
+    known = select(DocumentRow.id).where(read).exists()
     for sha256 in session.scalars(select(PageReadingRow.sha256).where(~known).distinct()):
         yield Finding("page reading", f"of {sha256} belongs to no document")
     for row in session.scalars(select(DeletionRow).where(DeletionRow.checked_at.is_(None))):
         for place, count in row.residues.items():
-            if count and row.deleted_at < now() - SETTLED:
+            if count and place != COPIES and row.deleted_at < now() - SETTLED:  # copies are kept for some days
                 yield Finding("deletion", f"of {row.document_id} left {count} in {place}")
 
 

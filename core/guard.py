@@ -16,7 +16,7 @@ INVISIBLE = re.compile(
 # Where the passages of a prompt begin and end. A document that writes such a mark itself gets another sign there, and
 # what looks like the number of a passage at the beginning of its lines gets round brackets.
 FENCE = "passages"
-_FORGED = re.compile(r"[<＜﹤‹](?=\s*/?\s*passage)", re.IGNORECASE)
+_FORGED = re.compile(r"[<＜﹤‹](?=\s*+(?:/\s*+)?passage)", re.IGNORECASE)
 _NUMBERED = re.compile(r"^([ \t]*)[\[【](\s*\d{1,3}\s*)[\]】]", re.MULTILINE)
 
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")

@@ -16,7 +16,8 @@ ENOUGH = 1.0
 MOST_SPANS = 200  # kept of one document
 LONGEST = 600  # characters of a sentence; what goes on longer is looked at in pieces
 SHORT_LINE = 45  # a shorter line ends at its end; a longer one may go on in the next
-ENDS = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s(?![ \t]*[a-z])|$)|[。！？]+|\n")
+# Runs are taken whole, from their beginning: to try every shorter one too would take a day on a line of a million dots.
+ENDS = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’)\]]*+(?=\s(?![ \t]*[a-z])|$)|[。！？]+|\n")
 NEW_LINE = re.compile(r"[ \t]*(?:[-*•|#>\n]|\d{1,3}[.)]\s|$)")
 
 # What is addressed: the answer, as nobody but a model gives one.

@@ -49,9 +49,8 @@ class Jobs(Leases):
         query = select(JobRow).where(JobRow.document_id == document.id, JobRow.kind == kind)
         row = session.scalars(query.order_by(JobRow.created_at.desc()).limit(1)).first()
         if row is None or row.batch_id is None or row.status not in FINAL:
-            return self.submit(
-                session, kind=kind, owner_id=document.owner_id, document_id=document.id, size=document.size
-            )
+            size = document.incoming_size or document.size
+            return self.submit(session, kind=kind, owner_id=document.owner_id, document_id=document.id, size=size)
         start_over(row)
         return row.id
 
@@ -156,7 +155,7 @@ def start_over(row: JobRow) -> None:
     row.status, row.worker, row.lease_until = JobStatus.queued.value, "", None
     row.lane = EMBED if row.kind in (REBUILD, RECUT) else READ
     row.stage, row.done, row.total, row.stage_at, row.stage_from = "", 0, 0, None, 0
-    row.attempts, row.error, row.cancel_requested = 0, "", False
+    row.attempts, row.error = 0, ""
     row.started_at = row.finished_at = None
 
 

@@ -6,18 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.orm import Session
 
 from core.errors import Cancelled
 from core.storage.db import Database
-from core.storage.tables import DocumentRow, JobRow, now
+from core.storage.tables import DocumentRow, JobRow, PageReadingRow, now
 from core.types import DocumentStatus, JobStatus
 
 LEASE = timedelta(seconds=30)
 # A file is read in a child of the worker, so what ends the worker is seldom the file; but it may be.
 MAX_ATTEMPTS = 10
 OPEN = (JobStatus.queued.value, JobStatus.running.value, JobStatus.paused.value)
+CANCELLED = "Cancelled before it was read."
 READ, EMBED = "read", "embed"  # the lanes
 
 
@@ -100,10 +101,6 @@ class Leases:
         with self.db.read() as session:
             return session.scalar(query) is not None
 
-    def cancel_requested(self, job_id: str) -> bool:
-        with self.db.read() as session:
-            return bool(session.scalar(select(JobRow.cancel_requested).where(JobRow.id == job_id)))
-
     def finish(self, job_id: str, worker: str, status: JobStatus, error: str = "") -> None:
         """End a job; a worker that lost its lease changes nothing."""
         with self.db.write() as session:
@@ -153,23 +150,25 @@ def requeue(row: JobRow) -> None:
 
 
 def end(session: Session, row: JobRow, status: JobStatus, error: str) -> None:
-    """Bring a job to its end, and its document out of waiting for it."""
+    """Bring a job to its end, and its document out of waiting for it; changed bytes that were not read are dropped."""
     row.status, row.error, row.finished_at, row.lease_until = status.value, error, now(), None
     if status != JobStatus.done and row.document_id is not None:
-        _wait_no_more(session, DocumentRow.id == row.document_id, error)
+        this = DocumentRow.id == row.document_id
+        if row.lane == READ:
+            _drop_incoming(session, this, error)
+        _wait_no_more(session, this, error)
 
 
 def cancel_all(session: Session, which: ColumnElement[bool]) -> int:
     """Bring jobs that have not ended to their end at once, however many; returns how many that were."""
     these = (which, JobRow.status.in_(OPEN))
+    _drop_incoming(session, DocumentRow.id.in_(select(JobRow.document_id).where(*these, JobRow.lane == READ)), "")
     _wait_no_more(session, DocumentRow.id.in_(select(JobRow.document_id).where(*these)), "")
     ended = (
         update(JobRow)
         .where(*these)
-        .values(
-            status=JobStatus.cancelled.value, cancel_requested=True, error="", finished_at=now(), lease_until=None
-        )
-    )  # fmt: skip
+        .values(status=JobStatus.cancelled.value, error="", finished_at=now(), lease_until=None)
+    )
     return len(session.execute(ended.returning(JobRow.id)).all())
 
 
@@ -179,8 +178,19 @@ def _wait_no_more(session: Session, which: ColumnElement[bool], error: str) -> N
     session.execute(
         update(DocumentRow)
         .where(which, DocumentRow.status.in_(waiting))
-        .values(status=DocumentStatus.failed.value, error=error or "Cancelled before it was read.")
+        .values(status=DocumentStatus.failed.value, error=error or CANCELLED)
     )
+
+
+def _drop_incoming(session: Session, which: ColumnElement[bool], error: str) -> None:
+    """Changed bytes that could not be read are no longer the documents'; the sweep removes their files."""
+    changed = (which, DocumentRow.incoming_sha256 != "")
+    pages = PageReadingRow.sha256.in_(select(DocumentRow.incoming_sha256).where(*changed))
+    session.execute(delete(PageReadingRow).where(pages))
+    kept = f"{error or CANCELLED} The changed file was not taken in: what was read before is kept."
+    session.execute(
+        update(DocumentRow).where(*changed).values(incoming_sha256="", incoming_size=0, error=kept)
+    )  # fmt: skip
 
 
 def job_of(row: JobRow, name: str | None) -> Job:

@@ -12,6 +12,7 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import IO
 
 from core.documents import Documents, DocumentText
@@ -28,6 +29,7 @@ AT_ONCE = 2  # children that draw; who comes third waits
 MOST_PIXELS = 4_000_000
 LONGEST_QUOTE = 1_500  # characters of a quotation that are looked for
 MOST_QUOTES = 12
+MOST_QUOTED = 9_000  # characters of all of them: a request has at most 64 KB, and a character takes up to six bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class PagePictures:
         if page is None or not self.can_draw(text, info.media_type):
             return None
         words = [_wanted(citation, text, page) for citation in citations if page.start <= citation.start < page.end]
-        wish = {"page": page.number, "words": words[:MOST_QUOTES]}
+        wish = {"page": page.number, "words": _bounded(words[:MOST_QUOTES])}
         key = hashlib.sha256(json.dumps([info.sha256, wish]).encode()).hexdigest()
         with self._lock:
             if (kept := self._kept.get(key)) is not None:
@@ -110,6 +112,12 @@ def _wanted(citation: Citation, text: DocumentText, page: Page) -> tuple[str, fl
     words = text.text[citation.start : min(citation.end, page.end)][:LONGEST_QUOTE]
     before = sum(map(str.isalnum, text.text[page.start : citation.start]))
     return words, round(before / max(1, sum(map(str.isalnum, text.text[page.start : page.end]))), 4)
+
+
+def _bounded(words: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
+    """The quotations, as many of them as a request may hold."""
+    lengths = accumulate(len(quote) for quote, _ in words)
+    return [wanted for wanted, length in zip(words, lengths, strict=True) if length <= MOST_QUOTED]
 
 
 def _picture(answer: IO[bytes], number: int) -> PagePicture | None:

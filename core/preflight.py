@@ -53,6 +53,7 @@ def main(arguments: "list[str] | None" = None) -> int:
     check_disk(findings, purpose)
     check_memory(findings, purpose)
     check_folders(findings)
+    check_readers(findings)
     if purpose == "run":
         check_port(findings)
     report(findings)
@@ -229,6 +230,18 @@ def check_folders(findings: Findings) -> None:
                 f"The {name} {folder} cannot be written to ({error.strerror}). Change the owner of {place}, "
                 f"or choose another place with {variable}."
             )
+
+
+def check_readers(findings: Findings) -> None:
+    """Programs that read files give up the network, if the kernel lets them (ingest/parse.py does this first)."""
+    if sys.platform != "linux":
+        return
+    leave = "import ctypes, sys; sys.exit(ctypes.CDLL(None).unshare(0x10000000 | 0x40000000) != 0)"
+    if subprocess.run([sys.executable, "-I", "-c", leave], stdin=subprocess.DEVNULL, check=False).returncode != 0:
+        findings.warnings.append(
+            "This kernel does not let a program give up the network (user namespaces are not allowed), so that those "
+            "which read your files are kept from it by Python alone, and not by the kernel."
+        )
 
 
 def check_port(findings: Findings) -> None:

@@ -88,6 +88,16 @@ class Prompts:
             number = session.scalar(select(PromptRow.published).where(PromptRow.name == name))
             return _version(session, name, number or 0)
 
+    def texts(self, names: Sequence[str]) -> dict[str, str]:
+        """The texts in use of several prompts, by their names. Raises NotFound."""
+        in_use = (PromptRow.name == PromptVersionRow.prompt) & (PromptRow.published == PromptVersionRow.version)
+        query = select(PromptRow.name, PromptVersionRow.text).join(PromptVersionRow, in_use)
+        with self.db.read() as session:
+            found = dict(session.execute(query.where(PromptRow.name.in_(names))).all())
+        if missing := set(names) - set(found):
+            raise NotFound(f"The prompt {min(missing)} has no version in use.")
+        return found
+
     def version(self, name: str, number: int) -> PromptVersion:
         with self.db.read() as session:
             return _version(session, name, number)

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,6 +26,10 @@ OUTPUT_MB = 192
 LOOK_EVERY = 0.05
 # The child gets what an interpreter needs to start, and none of the settings or secrets of this process.
 INHERITED = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "LANG", "LC_ALL")
+
+
+# What a reader does first (ingest/parse.py), tried by itself.
+_WITHOUT_NETWORK = "import ctypes, sys; sys.exit(ctypes.CDLL(None).unshare(0x1000_0000 | 0x4000_0000) != 0)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,15 @@ class Watched:
     @property
     def well(self) -> bool:
         return self.code == 0 and not self.reason
+
+
+@cache
+def without_network() -> bool:
+    """Whether the kernel lets readers go where there is no network; if not, Python alone keeps them from it."""
+    if sys.platform != "linux":
+        return False
+    tried = subprocess.run([sys.executable, "-I", "-c", _WITHOUT_NETWORK], capture_output=True, timeout=30, check=False)
+    return tried.returncode == 0
 
 
 def run_reader(
@@ -85,7 +99,7 @@ def _ask(child: subprocess.Popen[bytes], path: Path, name: str, limits: Limits, 
     }
     assert child.stdin is not None
     try:
-        child.stdin.write(json.dumps(request).encode() + b"\n")
+        child.stdin.write(json.dumps(request, ensure_ascii=False).encode(errors="surrogatepass") + b"\n")
         child.stdin.flush()  # and stays open: its end tells the child that we are gone
     except BrokenPipeError:
         log.warning("the reader ended before it was asked")

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import gc
-import logging
 import secrets
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
@@ -30,7 +27,6 @@ from core.chat.request import Habits
 from core.chat.turns import Turns
 from core.deletions import Deletions
 from core.documents import Documents
-from core.errors import StorageError
 from core.evaluation.bench import Evaluations
 from core.feedback import FeedbackBook
 from core.health import HealthWatch
@@ -59,16 +55,14 @@ from core.sources.reach import Reach
 from core.storage.db import Database
 from core.storage.files import FileStore
 from core.storage.migrations import upgrade
+from core.tidying import Tidying, patiently
 from core.types import GenerationOptions, Scope
 
 if TYPE_CHECKING:
     from core.chat.chain import AnswerChain
 
-log = logging.getLogger(__name__)
-
 SEEDS = ROOT / "data" / "prompts"
 SAMPLES = ROOT / "data" / "samples"
-ABANDONED = 600.0  # seconds after which an unfinished upload belongs to nobody
 SWEEP_SECONDS = 300.0
 DRAIN_SECONDS = 3.0
 FIRST_PAGE_SECONDS = 4.0  # after the start: a page that is asked for then should not share its core with imports
@@ -110,6 +104,7 @@ class Services:
     feedback: FeedbackBook
     samples: Samples
     evaluations: Evaluations
+    tidying: Tidying
 
     @cached_property
     def model_server(self) -> ChildProcess:
@@ -128,20 +123,13 @@ class Services:
         threading.Thread(target=self._tend, name="tend", daemon=True).start()
 
     def _tend(self) -> None:
-        """Load what the first question needs while nobody waits; now and then remove what crashes left behind."""
+        """Load what the first question needs while nobody waits; now and then tidy up."""
         if not self.namer.closing.wait(FIRST_PAGE_SECONDS):
-            self.index.warm()
-            self.client.prepare()
-            self.chain()
+            for step in (self.index.warm, self.client.prepare, self.chain):
+                patiently(step)
             gc.freeze()  # libraries stay: without this every later collection would look through them
         while not self.namer.closing.wait(SWEEP_SECONDS):
-            try:
-                self.documents.sweep(older_than=time.time() - ABANDONED)
-                self.batches.stop_waiting(silent_since=datetime.now(UTC) - timedelta(seconds=ABANDONED))
-                self.deletions.settle()
-                self.index.save()
-            except StorageError as error:
-                log.warning("tidying up waits: %s", error)  # a full or locked disk must not end it for good
+            self.tidying.round()
 
     def close(self) -> None:
         """End turns with what they have, then the processes, then save the index."""
@@ -243,13 +231,15 @@ def build(settings: Settings, client: ModelClient | None = None, *, beside: Serv
     turns = Turns(chain, conversations, records, namer.name)
     batches, library = Batches(db), Library(db, documents)
     rebuilds = Rebuilds(db, jobs, settings.embedding_model)
+    deletions = Deletions(db, files, index)
     return Services(
         settings, db, accounts, files, jobs, batches, documents, Arrivals(documents, batches),
         Overview(db, jobs, batches, library, rebuilds), library, sources,
-        Deletions(db, files, index), chunks, client, endpoints, models,
+        deletions, chunks, client, endpoints, models,
         workbench, comparisons, HealthWatch(models, client), index,
         rebuilds, chain, prompts, conversations, turns, Answers(db), replays,
         PagePictures(documents), namer, FeedbackBook(db), Samples(documents, SAMPLES), Evaluations(db),
+        Tidying(db, documents, batches, deletions, index),
     )  # fmt: skip
 
 

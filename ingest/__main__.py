@@ -23,6 +23,7 @@ from core.errors import GroundworkError, ModelUnavailable
 from core.jobs import Job, Jobs
 from core.models.catalog import find, installed_path
 from core.models.client import ModelClient
+from core.readers import without_network
 from core.rebuilds import Rebuilds
 from core.retrieval.store import ChunkStore
 from core.settings import Settings, load
@@ -192,6 +193,8 @@ def work(settings: Settings, *, parent_pipe: bool) -> int:
     begin_recutting(db, worker.splitter)
     make_keeper(settings, db, stop).start()
     log.info("worker %s starts", worker.id)
+    if not without_network():
+        log.warning("this system does not let readers of files give up the network; only Python keeps them from it")
     worker.run()
     client.close()
     db.close()

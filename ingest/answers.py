@@ -28,6 +28,7 @@ def write(stream: IO[bytes], document: Document) -> None:
         "warnings": document.warnings,
         "language": document.language,
         "pictures": document.pictures,
+        "instructions": document.instructions,
     }
     stream.write(json.dumps(head).encode() + b"\n")
     stream.write(document.text.encode())
@@ -59,6 +60,7 @@ def read(stream: IO[bytes]) -> Document:
             warnings=tuple(_text(warning) for warning in head["warnings"]),
             language=_text(head["language"])[:8],
             pictures=tuple(_offset(number, MOST_PAGES) for number in head["pictures"]),
+            instructions=_instructions(head["instructions"], len(text)),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError("the answer is not a document") from error
@@ -90,6 +92,12 @@ def _page(entry: list[Any], length: int) -> Page:
 def _heading(entry: list[Any], length: int) -> Heading:
     level, title, start = entry
     return Heading(int(level), _text(title), _offset(start, length))
+
+
+def _instructions(entries: list[list[Any]] | None, length: int) -> tuple[tuple[int, int, str], ...] | None:
+    if entries is None:
+        return None
+    return tuple((_offset(start, length), _offset(end, length), _text(kind)[:20]) for start, end, kind in entries)
 
 
 def _table(entry: list[Any], length: int) -> Table:

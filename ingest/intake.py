@@ -8,12 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.errors import BadUpload, ModelMissing
 from core.leases import hand_over
-from core.retrieval.rows import copy_text
+from core.originals import forget_bytes, take_incoming
 from core.retrieval.store import ChunkStore, raise_generation
 from core.storage.db import Database
 from core.storage.files import FileStore
@@ -26,7 +25,7 @@ from ingest.loaders import parser_of
 from ingest.page_readings import PageReadings
 from ingest.reading import ReadingOptions
 from ingest.rebuild import Rebuild
-from ingest.receipts import made_with, of_copy, receipt
+from ingest.receipts import made_with, receipt
 from ingest.recut import Recut
 from ingest.selftest import SelfTest
 from ingest.split import BUDGET, OVERLAP, SPLITTER, Count, split
@@ -54,13 +53,17 @@ class IntakeOptions:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """What is known about a document before it is read; `stored` when its text is in as it would be read now."""
+    """What is known about a document before it is read; `stored` when its text is in as it would be read now.
+
+    `replaced` is the hash of the bytes whose place these take.
+    """
 
     id: str
     name: str
     path: Path
     sha256: str
     stored: bool
+    replaced: str
 
 
 class Intake:
@@ -84,17 +87,20 @@ class Intake:
     def read(self, document_id: str, lease: Lease) -> None:
         """Bring a document to `searchable` and its job into the line for vectors.
 
-        What an earlier attempt stored, or was read from the same bytes for somebody else, is used if it would come
-        out the same. Raises Cancelled, BadUpload and other GroundworkErrors. A deleted document is no error.
+        What an earlier attempt stored is used if it would come out the same. Raises Cancelled, BadUpload and other
+        GroundworkErrors. A deleted document is no error.
         """
         source = self._begin(document_id, lease)
         if source is None:
             return
-        if source.stored or self._copied(source, lease):
+        if source.stored:
             with self.db.write() as session:
                 self._hand_over(session, lease, source.id, 0.0)
-            return
-        self._store_text(source, lease)
+        else:
+            self._store_text(source, lease)
+        if source.replaced:  # a crash before this leaves them to the sweep
+            with self.db.write() as session:
+                forget_bytes(session, self.files, source.replaced)
 
     def rebuild(self, lease: Lease) -> bool:
         """Go on with the change to another embedder; False when it lets others go first. Raises Cancelled."""
@@ -114,37 +120,18 @@ class Intake:
             if row is None:
                 return None
             lease.confirm(session)
-            stored = session.get(DocumentTextRow, document_id) is not None and self._as_now(row)
+            sha256 = row.incoming_sha256 or row.sha256
+            stored = session.get(DocumentTextRow, document_id) is not None and self._as_now(row, sha256)
             if row.status in UNREAD:
                 row.status = (DocumentStatus.searchable if stored else DocumentStatus.processing).value
                 row.error = ""
                 if stored:
                     raise_generation(session)
-            return _Source(row.id, row.name, self.files.path(row.sha256), row.sha256, stored)
+            replaced = row.sha256 if row.incoming_sha256 else ""
+            return _Source(row.id, row.name, self.files.path(sha256), sha256, stored, replaced)
 
-    def _as_now(self, row: DocumentRow) -> bool:
-        return made_with(
-            row.receipt, sha256=row.sha256, parser=parser_of(row.media_type), splitter=self.options.splitter
-        )
-
-    def _copied(self, source: _Source, lease: Lease) -> bool:
-        """Take over what was read from the same bytes for another document, if it is as it would be read now."""
-        read = select(DocumentTextRow.document_id).where(DocumentTextRow.document_id == DocumentRow.id).exists()
-        twins = select(DocumentRow).where(DocumentRow.sha256 == source.sha256, DocumentRow.id != source.id, read)
-        with self.db.write() as session:
-            twin = next((row for row in session.scalars(twins) if self._as_now(row)), None)
-            row = session.get(DocumentRow, source.id)
-            if twin is None or row is None:
-                return False
-            lease.confirm(session)
-            copy_text(session, twin.id, row.id)
-            row.title = row.name if twin.title == twin.name else twin.title
-            row.media_type, row.receipt = twin.media_type, of_copy(twin.receipt)
-            row.language, row.author = twin.language, twin.author
-            row.written_at, row.changed_at = twin.written_at, twin.changed_at
-            row.status, row.error = DocumentStatus.searchable.value, ""
-            raise_generation(session)
-            return True
+    def _as_now(self, row: DocumentRow, sha256: str) -> bool:
+        return made_with(row.receipt, sha256=sha256, parser=parser_of(row.media_type), splitter=self.options.splitter)
 
     def _store_text(self, source: _Source, lease: Lease) -> None:
         """Read and split the file and store what comes out."""
@@ -182,6 +169,7 @@ class Intake:
         if chunks is None:
             row = session.get(DocumentRow, document_id)
             chunks = int(row.receipt.get("chunks", 0)) if row is not None else 0
+        take_incoming(session, document_id)
         hand_over(lease.confirm(session), chunks=chunks, seconds=seconds)
 
     def _counter(self, lease: Lease) -> Count:

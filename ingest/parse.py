@@ -25,19 +25,21 @@ LONGEST_REQUEST = 1 << 16
 # Events of `sys.addaudithook` that reading a file has no reason to cause.
 _FORBIDDEN = ("socket.", "subprocess.", "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "os.startfile")
 _PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
+_OWN_USERS_AND_NETWORK = 0x1000_0000 | 0x4000_0000  # CLONE_NEWUSER | CLONE_NEWNET of unshare(2)
 
 
 def main() -> int:
     sys.excepthook = _report
     request = json.loads(sys.stdin.buffer.readline(LONGEST_REQUEST))
     answer = _take_stdout()
+    _leave_network()
     _set_limits(request)
     _end_with_parent()
     _stand_nowhere()
 
     from core.errors import BadUpload  # imports count against the limits, so they come after them
     from core.types import Document
-    from ingest import answers, loaders
+    from ingest import answers, loaders, receipts
     from ingest.loaders import page_view, pictures, raw
 
     sys.addaudithook(_forbid)
@@ -49,7 +51,7 @@ def main() -> int:
         elif request.get("page"):
             pictures.write_picture(answer, Path(request["path"]), request["name"], int(request["page"]))
         else:
-            answers.write(answer, loaders.load(Path(request["path"]), request["name"]))
+            answers.write(answer, receipts.with_instructions(loaders.load(Path(request["path"]), request["name"])))
     except BadUpload as error:
         answers.write_refusal(answer, error)
     except (MemoryError, RecursionError):
@@ -66,6 +68,18 @@ def _take_stdout() -> IO[bytes]:
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     return answer
+
+
+def _leave_network() -> bool:
+    """Go where there is no network, which binds libraries in C too; some kernels do not let us (core/readers.py).
+
+    Before there is a second thread: the kernel refuses then. A hook of Python's (below) forbids the rest in any case.
+    """
+    if sys.platform != "linux":
+        return False
+    import ctypes
+
+    return bool(ctypes.CDLL(None).unshare(_OWN_USERS_AND_NETWORK) == 0)
 
 
 def _set_limits(request: dict[str, Any]) -> None:

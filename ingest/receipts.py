@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from core.instructions import suspicions
@@ -38,16 +39,19 @@ def receipt(
         "metadata": dict(document.metadata),
         "warnings": list(document.warnings),
         "instructions": [
-            {"start": span.start, "end": span.end, "kind": span.kind} for span in suspicions(text)[:MOST_INSTRUCTIONS]
+            {"start": start, "end": end, "kind": kind}
+            for start, end, kind in with_instructions(document).instructions or ()
         ],
         "seconds": _rounded(seconds),
     }
 
 
-def of_copy(earlier: Mapping[str, Any]) -> dict[str, Any]:
-    """The receipt of a document that was not read again, because the same bytes were read before."""
-    later = ("embedder", "vectors", "reused", "self_test")
-    return {**{key: value for key, value in earlier.items() if key not in later}, "read_before": True, "seconds": {}}
+def with_instructions(document: Document) -> Document:
+    """The document with the first stretches that talk to a model, if they were not looked for already."""
+    if document.instructions is not None:
+        return document
+    found = suspicions(document.text)[:MOST_INSTRUCTIONS]
+    return replace(document, instructions=tuple((span.start, span.end, span.kind) for span in found))
 
 
 def made_with(earlier: Mapping[str, Any], *, sha256: str, parser: str, splitter: str) -> bool:

@@ -16,6 +16,7 @@ from core.settings import ROOT, Settings
 from core.types import Chunk, Document, JobStatus
 from tests.application import CACHE, FORM
 from tests.small import SmallClient
+from tests.stored import store_vectors
 
 SHARED = ROOT.parent / "shared"
 
@@ -76,13 +77,7 @@ def add_text(live: Services) -> Callable[..., str]:
         live.chunks.save_text(added.document_id, Document(name, "text/plain", text), chunks, {"chunks": len(chunks)})
         pending = live.chunks.unembedded(added.document_id, live.settings.embedding_model)
         vectors = live.client.embed([text for _, text in pending], priority="ingest")
-        live.chunks.save_vectors(
-            added.document_id,
-            live.settings.embedding_model,
-            [id for id, _ in pending],
-            vectors,
-            {"chunks": len(chunks)},
-        )
+        store_vectors(live, added.document_id, vectors)
         job = live.jobs.claim("test")
         if job is not None:
             live.jobs.finish(job.id, "test", JobStatus.done)

@@ -35,6 +35,7 @@ LAYERS = [
         "core.rates",
         "core.rebuilds",
         "core.collections",
+        "core.originals",
         "core.retrieval",
         "core.prompts",
         "core.processes",
@@ -42,7 +43,7 @@ LAYERS = [
         "core.health",
     ],
     ["core.documents", "core.deletions", "core.library", "core.sources"],
-    ["core.arrivals", "core.overview", "core.page_pictures"],
+    ["core.arrivals", "core.overview", "core.page_pictures", "core.tidying"],
     ["core.chat", "core.samples", "ingest"],
     [
         "core.feedback",
@@ -201,6 +202,7 @@ EDGES = {
     "ingest/worker.py",  # the job, and the look at a source, which is one too
     "ingest/sources/keeper.py",
     "core/api/app.py",  # the API
+    "core/tidying.py",
 }
 
 

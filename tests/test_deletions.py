@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from sqlalchemy import insert, select
 from sqlalchemy import text as sql
 
+from core.deletions import Deletions, keyword_damage
+from core.retrieval.serving_index import ServingIndex
 from core.services import Services
+from core.storage.db import Database
 from core.storage.tables import DeletionRow, VectorRow
 
 Add = Callable[..., str]
@@ -101,3 +107,52 @@ def test_a_search_that_a_crash_cut_off_is_finished(
     assert live.deletions.settle() == 0
     assert live.deletions.list_deletions(owner_id=ME)[0].clean
     assert live.documents.get(document, owner_id=ME)
+
+
+class Counting:
+    """An index that counts how often its file is read."""
+
+    def __init__(self, index: ServingIndex) -> None:
+        self.index = index
+        self.warm, self.save = index.warm, index.save
+        self.reads = 0
+
+    def stored_ids(self) -> NDArray[np.int64]:
+        self.reads += 1
+        return self.index.stored_ids()
+
+
+def test_the_index_file_is_read_twice_however_many_deletions_wait(live: Services, add_text: Add) -> None:
+    documents = [add_text(f"Note number {n}.", name=f"{n}.md") for n in range(5)]
+    live.index.warm()
+    live.index.save()
+    for document in documents:
+        live.documents.delete(document, owner_id=ME)
+    index = Counting(live.index)
+    assert Deletions(live.db, live.files, index).settle() == 0
+    assert index.reads == 2
+    assert all(entry.clean for entry in live.deletions.list_deletions(owner_id=ME))
+
+
+def test_the_keyword_index_is_not_damaged_because_another_process_wrote_to_it(live: Services, add_text: Add) -> None:
+    other = Database(live.settings.database)
+    assert not keyword_damage(other)
+    add_text("The dam is high.")
+    assert not keyword_damage(other)
+    other.close()
+
+
+def test_what_was_found_in_the_keyword_index_once_is_looked_for_again(live: Services, add_text: Add) -> None:
+    live.documents.delete(add_text(SECRET), owner_id=ME)
+    with live.db.write() as session:
+        row = session.scalars(select(DeletionRow)).one()
+        row.residues = {**row.residues, "keyword index": 1}
+    assert live.deletions.settle() == 0
+    assert live.deletions.list_deletions(owner_id=ME)[0].clean
+
+
+def test_a_deletion_takes_the_changed_file_along_that_was_still_to_be_read(live: Services, add_text: Add) -> None:
+    document = add_text(SECRET)
+    live.documents.replace(document, io.BytesIO(b"The heliotrope password is another."), owner_id=ME)
+    delete(live, document)
+    assert list(live.files.stored()) == []

@@ -15,6 +15,7 @@ from core import leases as jobs_module
 from core.errors import BadUpload, Cancelled, Conflict, NotFound
 from core.fsck import Fsck
 from core.names import clean_name
+from core.retrieval.vectors import VectorStore, text_hash
 from core.services import Services
 from core.types import Chunk, Document, DocumentStatus, JobStatus
 
@@ -299,8 +300,21 @@ def test_the_sweep_removes_only_what_is_old_and_unowned(live: Services) -> None:
     assert len(list(live.settings.files.iterdir())) == 1
 
 
+def test_fsck_repairs_the_files_of_nobody_and_leaves_those_of_others_alone(live: Services) -> None:
+    added = add(live)
+    folder, sha256 = live.settings.files, live.documents.get(added.document_id, owner_id=ME).sha256
+    for name in ("0" * 64, ".abc.tmp", "Thumbs.db"):
+        (folder / name).write_bytes(b"x")
+    for path in folder.iterdir():
+        os.utime(path, (1, 1))
+    assert sorted(fsck(live)) == [f"file: {name} belongs to no document" for name in (".abc.tmp", "0" * 64)]
+    Fsck(live.db, live.files, live.jobs, live.index).run(repair=True)
+    assert {path.name for path in folder.iterdir()} == {sha256, "Thumbs.db"}
+    assert fsck(live) == []
+
+
 def test_chunks_that_changed_meanwhile_get_no_vectors(live: Services) -> None:
     added = add(live)
     live.chunks.save_text(added.document_id, Document("a", "text/plain", "Hello."), [Chunk(0, 0, 6, "Hello.")], {})
     with pytest.raises(Conflict):
-        live.chunks.save_vectors(added.document_id, "e", [12345], live.client.embed(["x"], priority="ingest"), {})
+        VectorStore(live.db).finish(added.document_id, live.settings.embedding_model, [(12345, text_hash("x"))], {})

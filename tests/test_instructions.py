@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 
 from core.guard import data, fenced
 from core.instructions import MOST_SPANS, asks, suspicions, without
+from core.settings import ROOT
 from tests.conftest import SHARED
 
 INJECTIONS = SHARED / "evaldata" / "inj" / "split"
@@ -132,3 +135,19 @@ def test_a_document_cannot_end_its_fence_or_begin_another_passage(forged: str) -
 def test_the_words_of_a_document_stay_as_they_are_where_they_forge_nothing() -> None:
     text = "A < B, see [2] and the passage on page 3 → “quoted”.\n| a | b |\n<html> नमस्ते می‌خواهم"
     assert data(text) == text
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "core.instructions.suspicions('.' * 300_000 + 'x')",
+        "core.instructions.suspicions(('.' * 200_000 + ')' * 200_000 + 'x') * 2)",
+        "list(core.chat.sentences.units('?' * 300_000 + 'x'))",
+        "core.guard.data('<' + ' ' * 300_000 + 'x')",
+        "ingest.loaders.hyphens.Hyphens(['a\\x02b ' + 'x' * 300_000]).joined('a\\x02b ' + 'x' * 300_000)",
+    ],
+)
+def test_a_long_run_of_signs_takes_no_longer_than_other_text(call: str) -> None:
+    # Where every shorter run is tried too, each of these takes minutes.
+    code = f"import core.instructions, core.guard, core.chat.sentences, ingest.loaders.hyphens; {call}"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=30)

@@ -124,3 +124,15 @@ def test_a_finished_environment_needs_no_compiler(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("PATH", str(tmp_path / "bare"))
     assert preflight.main([]) == 0
     assert os.listdir(tmp_path / "bare") == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a program give up the network")
+def test_a_kernel_that_leaves_readers_their_network_is_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused = tmp_path / "python"
+    refused.write_text("#!/bin/sh\nexit 1\n")
+    refused.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(refused))
+    assert preflight.main([]) == 0
+    assert "Note: This kernel does not let a program give up the network" in capsys.readouterr().out

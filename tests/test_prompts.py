@@ -37,6 +37,14 @@ def test_a_new_version_is_used_only_once_it_is_published(live: Services) -> None
     assert [(m.from_version, m.to_version, m.reason) for m in moves] == [(2, 1, "back"), (1, 2, "try it")]
 
 
+def test_the_texts_in_use_of_several_prompts_come_together(live: Services) -> None:
+    live.prompts.save("answer", GOOD, author_id=ME, reason="shorter")
+    live.prompts.publish("answer", 2, author_id=ME, reason="try it")
+    assert live.prompts.texts(sorted(PURPOSES)) == {name: live.prompts.published(name).text for name in PURPOSES}
+    with pytest.raises(NotFound, match="nothing like it"):
+        live.prompts.texts(["answer", "nothing like it"])
+
+
 def test_what_changes_nothing_is_refused(live: Services) -> None:
     live.prompts.save("answer", GOOD, author_id=ME, reason="shorter")
     with pytest.raises(Conflict, match="Nothing has changed"):

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, PlainTextResponse
 
 from core import services
 from core.errors import ModelError
+from core.readers import without_network
 from core.settings import VERSION
 
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
@@ -43,4 +44,6 @@ def _readiness() -> tuple[bool, dict[str, Any]]:
         chat = {"id": endpoint.model, "status": "ok", "error": "", "service": endpoint.host}
     ready = chat["status"] == server.embedder.status == "ok"
     embedder = {"id": server.embedder.id, "status": server.embedder.status, "error": server.embedder.error}
-    return ready, {"status": "ok" if ready else server.status, "chat": chat, "embedder": embedder}
+    readers = {"without_network": without_network()}  # by the kernel; else by Python alone
+    status = "ok" if ready else server.status
+    return ready, {"status": status, "chat": chat, "embedder": embedder, "readers": readers}

@@ -26,14 +26,26 @@ def history_of(branch: Sequence[MessageRow]) -> list[ChatMessage]:
     return found
 
 
+def branch_to(session: Session, answer: MessageRow) -> list[MessageRow]:
+    """The messages from the root to the question of an answer; of other branches no words are read."""
+    query = select(MessageRow.id, MessageRow.parent_id).where(MessageRow.conversation_id == answer.conversation_id)
+    parents = dict(session.execute(query).all())
+    ids, head = [], answer.parent_id
+    while head is not None and head in parents:
+        ids.append(head)
+        head = parents[head]
+    rows = {row.id: row for row in session.scalars(select(MessageRow).where(MessageRow.id.in_(ids)))}
+    return [rows[id] for id in reversed(ids)]
+
+
 def remembered(session: Session, branch: Sequence[MessageRow], most: int) -> tuple[str, int]:
     """The newest notes of the conversation's beginning, and how many messages they stand for."""
-    for row in reversed(branch):
-        trace = session.get(TraceRow, row.id) if row.role == "assistant" else None
-        ledger = trace.ledger if trace else {}
-        if ledger.get("remembered") and 0 < ledger["summarised"] <= most:
-            return str(ledger["remembered"]), int(ledger["summarised"])
-    return "", 0
+    notes, summarised = TraceRow.ledger["remembered"].as_string(), TraceRow.ledger["summarised"].as_integer()
+    # Ids grow with time: the newest message of a branch has the highest.
+    query = select(notes, summarised).order_by(TraceRow.message_id.desc()).limit(1)
+    answers = [row.id for row in branch if row.role == "assistant"]
+    found = session.execute(query.where(TraceRow.message_id.in_(answers), notes != "", summarised.between(1, most)))
+    return next(((str(text), int(number)) for text, number in found), ("", 0))
 
 
 def with_context(session: Session, passage: Passage) -> Passage:

@@ -6,19 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, exists, func, select, update
+from sqlalchemy import ColumnElement, exists, select, update
 from sqlalchemy.orm import Session
 
 from core.chat import stages
+from core.chat.branches import digest
 from core.chat.verdicts import from_row
 from core.errors import BadQuestion, NotFound
+from core.retrieval.places import words_at
 from core.storage.db import Database
 from core.storage.tables import (
     CitationRow,
     CollectionRow,
     ConversationRow,
     DocumentRow,
-    DocumentTextRow,
     FeedbackRow,
     MessageRow,
     PassageRow,
@@ -231,39 +232,47 @@ def _views(
 
 
 def _citations(session: Session, message_ids: Sequence[int]) -> dict[int, list[Citation]]:
-    quote = func.substr(DocumentTextRow.text, CitationRow.start + 1, CitationRow.end - CitationRow.start)
-    query = (
-        select(CitationRow, quote)
-        .outerjoin(DocumentTextRow, DocumentTextRow.document_id == CitationRow.document_id)
-        .where(CitationRow.message_id.in_(message_ids))
-        .order_by(CitationRow.number, CitationRow.id)
-    )
+    query = select(CitationRow).where(CitationRow.message_id.in_(message_ids))
+    rows = session.scalars(query.order_by(CitationRow.number, CitationRow.id)).all()
+    quoted = _Quoted(session, rows)
     found: dict[int, list[Citation]] = {}
-    for row, words in session.execute(query):
+    for row in rows:
+        quote, changed = quoted.words(row)
         found.setdefault(row.message_id, []).append(
-            Citation(row.number, row.document_id or "", row.document_title, row.page, row.heading, words or "",
-                     row.start, row.end, row.support)
+            Citation(row.number, row.document_id or "", row.document_title, row.page, row.heading, quote,
+                     row.start, row.end, row.support, changed)
         )  # fmt: skip
     return found
 
 
 def load_passages(session: Session, message_ids: Sequence[int]) -> dict[int, list[Passage]]:
-    """The passages of answers; the text of a passage whose document is gone is empty."""
-    text = func.substr(DocumentTextRow.text, PassageRow.start + 1, PassageRow.end - PassageRow.start)
-    query = (
-        select(PassageRow, text)
-        .outerjoin(DocumentTextRow, DocumentTextRow.document_id == PassageRow.document_id)
-        .where(PassageRow.message_id.in_(message_ids))
-        .order_by(PassageRow.rank)
-    )
+    """The passages of answers; the text of a passage whose document is gone, or says something else now, is empty."""
+    query = select(PassageRow).where(PassageRow.message_id.in_(message_ids))
+    rows = session.scalars(query.order_by(PassageRow.rank)).all()
+    quoted = _Quoted(session, rows)
     found: dict[int, list[Passage]] = {}
-    for row, words in session.execute(query):
+    for row in rows:
+        text, changed = quoted.words(row)
         found.setdefault(row.message_id, []).append(
-            Passage(0, row.document_id or "", row.document_title, words or "", row.start, row.end, row.page,
-                    row.heading, row.rank, row.score, row.dense_score, row.keyword_score,
+            Passage(0, row.document_id or "", row.document_title, text, row.start, row.end, row.page,
+                    row.heading, row.rank, row.score, row.dense_score, row.keyword_score, changed=changed,
                     kept=tuple((start, end) for start, end in row.kept), **stages.from_row(row.stages))
         )  # fmt: skip
     return found
+
+
+class _Quoted:
+    """The words that passages and citations mean, as long as they stand where they stood."""
+
+    def __init__(self, session: Session, rows: Sequence[CitationRow] | Sequence[PassageRow]) -> None:
+        self._found = words_at(session, ((row.document_id, row.start, row.end) for row in rows if row.document_id))
+
+    def words(self, row: CitationRow | PassageRow) -> tuple[str, bool]:
+        """The words; none, and True, when the document was read again since and says something else there."""
+        words = self._found.get((row.document_id or "", row.start, row.end))
+        if words is not None and row.digest and row.digest != digest(words):
+            return "", True
+        return words or "", False
 
 
 def _check_scope(session: Session, owner_id: str, collection_id: str | None, document_id: str | None) -> None:

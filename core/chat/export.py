@@ -46,5 +46,6 @@ def to_json(conversation: ConversationInfo, thread: Sequence[MessageView]) -> st
 
 def _line(citation: Citation) -> str:
     place = f", page {citation.page}" if citation.page else ""
-    quote = " ".join(citation.quote.split()) or "the document was deleted"
+    missing = "the document was read again since" if citation.changed else "the document was deleted"
+    quote = " ".join(citation.quote.split()) or missing
     return f"- [{citation.number}] {citation.document_title}{place}: “{quote}”"

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.chat.branches import digest, history_of, with_context
-from core.chat.conversations import load_passages, owned, path
+from core.chat.branches import branch_to, history_of, with_context
+from core.chat.conversations import load_passages, owned
 from core.chat.verdicts import from_row
 from core.errors import NotFound
 from core.storage.db import Database
-from core.storage.tables import MessageRow, PassageRow, PipelineRow, PromptVersionRow, TraceRow
+from core.storage.tables import MessageRow, PipelineRow, PromptVersionRow, TraceRow
 from core.types import ChatMessage, Cited, Passage, Scope
 
 GENERATE = "generate"
@@ -85,10 +84,8 @@ def making_of(db: Database, message_id: int, *, owner_id: str) -> Making:
         if row is None or row.parent_id is None or trace is None:
             raise NotFound("Nothing is known about how this answer was made.")
         conversation = owned(session, row.conversation_id, owner_id)
-        rows = {one.id: one for one in session.query(MessageRow).filter_by(conversation_id=conversation.id)}
-        branch = path(rows, row.parent_id)
+        branch = branch_to(session, row)
         stored = load_passages(session, [message_id]).get(message_id, [])
-        gone, changed = _differing(session, message_id, stored)
         documents = (conversation.document_id,) if conversation.document_id else ()
         return Making(
             message_id=message_id,
@@ -104,28 +101,13 @@ def making_of(db: Database, message_id: int, *, owner_id: str) -> Making:
             attribution=_attribution(session, row.pipeline_id),
             passages=tuple(with_context(session, passage) for passage in stored),
             history=tuple(history_of(branch[:-1])),
-            gone=gone,
-            changed=changed,
+            gone=tuple(passage.rank for passage in stored if not passage.text and not passage.changed),
+            changed=tuple(passage.rank for passage in stored if passage.changed),
         )
 
 
 def _step(span: Mapping[str, Any]) -> Step:
     return Step(str(span["name"]), float(span["started"]), float(span["seconds"]), span.get("attributes") or {})
-
-
-def _differing(
-    session: Session, message_id: int, stored: list[Passage]
-) -> tuple[tuple[int, ...], tuple[int, ...]]:  # fmt: skip
-    """The numbers of passages that are gone, and of those whose words are others now."""
-    query = select(PassageRow.rank, PassageRow.digest).where(PassageRow.message_id == message_id)
-    digests = {row[0]: row[1] for row in session.execute(query)}
-    gone = tuple(passage.rank for passage in stored if not passage.text)
-    changed = tuple(
-        passage.rank
-        for passage in stored
-        if passage.text and digests[passage.rank] and digests[passage.rank] != digest(passage.text)
-    )
-    return gone, changed
 
 
 def _attribution(session: Session, pipeline_id: str | None) -> Attribution | None:

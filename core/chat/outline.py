@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
+from core.retrieval.places import words_at
 from core.retrieval.store import visible
 from core.storage.db import Database
-from core.storage.tables import ChunkRow, DocumentRow, DocumentTextRow
+from core.storage.tables import ChunkRow, DocumentRow
 from core.types import Passage, Scope
 
 PART = 6_000  # characters that are read at once: about 1,500 tokens, fifteen seconds on two cores
@@ -69,15 +70,12 @@ class Outline:
                     places[-1] = (places[-1][0], max(end, places[-1][1]), *places[-1][2:])
                 else:
                     places.append((start, end, page, heading))
-            found = []
-            for rank, (start, end, page, heading) in enumerate(places, 1):
-                text = session.scalar(
-                    select(func.substr(DocumentTextRow.text, start + 1, end - start)).where(
-                        DocumentTextRow.document_id == document.id
-                    )
-                )
-                found.append(Passage(0, document.id, document.title, text or "", start, end, page, heading, rank, 0.0))
-        return found
+            words = words_at(session, ((document.id, start, end) for start, end, _, _ in places))
+        return [
+            Passage(0, document.id, document.title, words.get((document.id, start, end), ""), start, end, page, heading,
+                    rank, 0.0)
+            for rank, (start, end, page, heading) in enumerate(places, 1)
+        ]  # fmt: skip
 
 
 def _plain(text: str) -> str:

@@ -10,8 +10,8 @@ from sqlalchemy import delete, insert, update
 from sqlalchemy.orm import Session
 
 from core.chat import stages
-from core.chat.branches import digest, history_of, remembered, with_context
-from core.chat.conversations import load_passages, owned, path
+from core.chat.branches import branch_to, digest, history_of, remembered, with_context
+from core.chat.conversations import load_passages, owned
 from core.chat.pipelines import Pipelines
 from core.chat.request import AnswerRequest, Habits
 from core.chat.verdicts import to_row
@@ -115,16 +115,16 @@ class TurnRecords:
             sampling=asdict(recipe.options),
             endpoint=recipe.endpoint,
         )
-        with self.db.write() as session:
+        with self.db.read() as session:
             row = session.get_one(MessageRow, message_id)
-            row.pipeline_id = pipeline
             conversation = owned(session, row.conversation_id, owner_id)
-            rows = {other.id: other for other in session.query(MessageRow).filter_by(conversation_id=conversation.id)}
-            branch = path(rows, row.parent_id)
+            branch = branch_to(session, row)
             documents = (conversation.document_id,) if conversation.document_id else ()
             scope = Scope(owner_id, conversation.collection_id, documents)
             history = history_of(branch[:-1])
             summary, summarised = remembered(session, branch[:-1], len(history))
+        with self.db.write() as session:
+            session.execute(update(MessageRow).where(MessageRow.id == message_id).values(pipeline_id=pipeline))
         return AnswerRequest(
             question=branch[-1].content,
             scope=scope,
@@ -182,7 +182,7 @@ class TurnRecords:
         )
 
     def _other_prompts(self) -> dict[str, str]:
-        return {name: self.prompts.published(name).text for name in OTHER_PROMPTS}
+        return self.prompts.texts(OTHER_PROMPTS)
 
     def save_passages(self, message_id: int, passages: Sequence[Passage], query: str) -> None:
         with self.db.write() as session:
@@ -228,6 +228,7 @@ class TurnRecords:
                     number=citation.number,
                     document_id=citation.document_id if citation.document_id in alive else None,
                     support=citation.support,
+                    digest=digest(citation.quote),
                     **_place(citation),
                 )
                 for citation in citations

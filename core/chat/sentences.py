@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]]*(?:\s*\[[\d,; ]+\])*(?=\s|$)|[。！？।؟]+|\n+")
+SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’)\]]*+(?:\s*\[[\d,; ]+\])*(?=\s|$)|[。！？।؟]+|\n+")
 # What a full stop ends without ending a sentence: an abbreviation, an initial, the number of a list's item.
 ABBREVIATION = re.compile(
     r"(?:^\s*\d{1,3}|\b[A-Za-z]|\b(?:Mr|Mrs|Ms|Dr|St|No|Nr|vs|etc|Inc|Ltd|Jr|Sr|Prof|approx|Fig|Art))\.$"

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import Select, Table, delete, insert, literal, select
+from sqlalchemy import Select, insert, literal, select
 from sqlalchemy.orm import Session
 
-from core.storage.tables import ChunkRow, DocumentRow, DocumentTextRow, VectorDraftRow, VectorRow
+from core.storage.tables import ChunkRow, DocumentRow, VectorDraftRow, VectorRow
 from core.types import Document
 
 LONGEST_AUTHOR = 400
-TEXTS, CHUNKS = cast(Table, DocumentTextRow.__table__), cast(Table, ChunkRow.__table__)
 
 Step = Callable[[Session], object]  # something to be done within somebody else's transaction
 
@@ -34,19 +33,6 @@ def put_aside(session: Session, document_id: str) -> None:
     ).where(VectorRow.chunk_id.in_(chunks_of(document_id)), VectorRow.text_hash.is_not(None))
     into = ["document_id", "embedder", "text_hash", "dimension", "data"]
     session.execute(insert(VectorDraftRow).prefix_with("OR IGNORE").from_select(into, kept))
-
-
-def copy_text(session: Session, source_id: str, target_id: str) -> None:
-    """Give a document the text and the chunks of another one that was read from the same bytes."""
-    put_aside(session, target_id)
-    session.execute(delete(ChunkRow).where(ChunkRow.document_id == target_id))
-    session.execute(delete(DocumentTextRow).where(DocumentTextRow.document_id == target_id))
-    for table in (TEXTS, CHUNKS):
-        columns = [column for column in table.columns if column.name not in ("id", "document_id")]
-        rows = select(literal(target_id), *columns).where(table.c.document_id == source_id)
-        if table is CHUNKS:
-            rows = rows.order_by(table.c.position)
-        session.execute(insert(table).from_select(["document_id", *(column.name for column in columns)], rows))
 
 
 def keep_metadata(row: DocumentRow, document: Document) -> None:

@@ -12,7 +12,6 @@ from core.retrieval.dense import DenseIndex
 from core.retrieval.serving import serving
 from core.retrieval.store import ChunkStore
 from core.storage.db import translated
-from core.types import Scope
 
 
 class ServingIndex:
@@ -45,16 +44,9 @@ class ServingIndex:
     def path(self) -> Path:
         return self.current().path
 
-    def search(self, vector: NDArray[np.float32], scope: Scope, k: int) -> list[tuple[int, float]]:
-        """The k nearest chunks in the scope as (chunk id, cosine), best first. `vector` has shape (dimension,)."""
-        return self.current().search(vector, scope, k)
-
     def warm(self) -> int:
         """Bring the index up to date and return its number of vectors."""
         return self.current().warm()
-
-    def ids(self) -> NDArray[np.int64]:
-        return self.current().ids()
 
     def stored_ids(self) -> NDArray[np.int64]:
         return self.current().stored_ids()

@@ -12,7 +12,8 @@ from sqlalchemy import ColumnElement, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from core.errors import Conflict
-from core.retrieval.rows import Step, chunks_of, keep_metadata, nothing, put_aside
+from core.retrieval.places import Place, words_at
+from core.retrieval.rows import Step, keep_metadata, nothing, put_aside
 from core.storage.db import Database
 from core.storage.tables import (
     ChunkRow,
@@ -22,7 +23,6 @@ from core.storage.tables import (
     IndexStateRow,
     PreferenceRow,
     VectorRow,
-    now,
 )
 from core.types import Chunk, Document, DocumentStatus, Scope
 from core.words import chunk_words, head_words
@@ -111,44 +111,6 @@ class ChunkStore:
             stored = session.scalar(select(VectorRow.chunk_id).where(VectorRow.embedder == embedder).limit(1))
             return FIRST_FORM if stored is not None else ""
 
-    def save_vectors(
-        self,
-        document_id: str,
-        embedder: str,
-        chunk_ids: Sequence[int],
-        vectors: Vectors,
-        receipt: dict[str, Any],
-        *,
-        form: str = "",
-    ) -> None:
-        """Store all vectors of a document and mark it ready, in one transaction.
-
-        `form` is how they were computed: the first one that is stored is that of the installation, and others are
-        refused with Conflict. `vectors` is float32 of shape (len(chunk_ids), dimension), rows of length 1. Raises
-        Conflict too when the document or its chunks have changed meanwhile.
-        """
-        with self.db.write() as session:
-            row = _existing(session, document_id)
-            keep_form(session, embedder, form)
-            expected = session.scalar(
-                select(func.count()).select_from(ChunkRow).where(ChunkRow.document_id == document_id)
-            )
-            known = set(session.scalars(select(ChunkRow.id).where(ChunkRow.document_id == document_id)))
-            if expected != len(chunk_ids) or known != set(chunk_ids):
-                raise Conflict("The document changed while it was being embedded.")
-            session.execute(
-                delete(VectorRow).where(VectorRow.chunk_id.in_(chunks_of(document_id)), VectorRow.embedder == embedder)
-            )
-            data = np.ascontiguousarray(vectors, dtype="<f4")
-            rows = [
-                {"chunk_id": id, "embedder": embedder, "dimension": data.shape[1], "data": vector.tobytes()}
-                for id, vector in zip(chunk_ids, data, strict=True)
-            ]
-            if rows:
-                session.execute(insert(VectorRow), rows)
-            row.status, row.ready_at, row.receipt = DocumentStatus.ready.value, now(), receipt
-            raise_generation(session)
-
     def generation(self) -> int:
         with self.db.read() as session:
             return current_generation(session)
@@ -161,32 +123,34 @@ class ChunkStore:
 
     def load(self, chunk_ids: Sequence[int], scope: Scope) -> dict[int, StoredChunk]:
         """The chunks among these that the scope may see: a stale index never shows a deleted or foreign one."""
-        section = func.substr(
-            DocumentTextRow.text, ChunkRow.section_start + 1, ChunkRow.section_end - ChunkRow.section_start
-        )
         query = (
-            select(ChunkRow, DocumentRow.title, DocumentRow.name, section)
+            select(ChunkRow, DocumentRow.title, DocumentRow.name)
             .join(DocumentRow, DocumentRow.id == ChunkRow.document_id)
-            .outerjoin(DocumentTextRow, DocumentTextRow.document_id == ChunkRow.document_id)
             .where(ChunkRow.id.in_(chunk_ids), *visible(scope))
         )
         with self.db.read() as session:
-            return {
-                row.id: StoredChunk(
-                    row.id,
-                    row.document_id,
-                    title or name,
-                    row.text,
-                    row.start,
-                    row.end,
-                    row.page,
-                    row.heading,
-                    row.context,
-                    around or "",
-                    row.section_start,
-                )
-                for row, title, name, around in session.execute(query)
-            }
+            rows = [(row, title or name) for row, title, name in session.execute(query)]
+            around = words_at(session, (_section(row) for row, _ in rows))
+        return {
+            row.id: StoredChunk(
+                row.id,
+                row.document_id,
+                title,
+                row.text,
+                row.start,
+                row.end,
+                row.page,
+                row.heading,
+                row.context,
+                around.get(_section(row), ""),
+                row.section_start,
+            )
+            for row, title in rows
+        }
+
+
+def _section(row: ChunkRow) -> Place:
+    return row.document_id, row.section_start, row.section_end
 
 
 def _columns(chunk: Chunk, document: Document, name: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +112,15 @@ def backup(path: Path, copy: Path) -> None:
         target.close()
         source.close()
     draft.replace(copy)
+
+
+def holds_document(copy: Path, document_id: str) -> bool:
+    """Whether a copy of the database has this document; looking changes nothing. A copy that is damaged may have it."""
+    try:
+        with closing(pysqlite3.connect(f"{copy.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+            return connection.execute("SELECT 1 FROM documents WHERE id = ?", (document_id,)).fetchone() is not None
+    except pysqlite3.DatabaseError:
+        return copy.exists()
 
 
 @contextmanager

@@ -34,7 +34,7 @@ class FileStore:
 
     def path(self, sha256: str) -> Path:
         """The file with this content. The only place that joins a path out of data."""
-        if len(sha256) != 64 or not all(c in "0123456789abcdef" for c in sha256):
+        if not _is_sha256(sha256):
             raise ValueError("not a SHA-256")
         return self.folder / sha256
 
@@ -78,14 +78,30 @@ class FileStore:
         self.path(sha256).unlink(missing_ok=True)
 
     def stored(self) -> Iterator[str]:
-        """The hashes of all files that are complete."""
+        """The hashes of all files that are complete; what others have put into the folder is not ours."""
         if self.folder.is_dir():
-            yield from (entry.name for entry in self.folder.iterdir() if not entry.name.startswith("."))
+            yield from (entry.name for entry in self.folder.iterdir() if _is_sha256(entry.name))
+
+    def orphans(self, known: set[str], *, older_than: float) -> list[str]:
+        """The hashes of complete files that are not among the known ones; `older_than` as for `drafts`."""
+        return sorted(sha256 for sha256 in set(self.stored()) - known if _untouched(self.path(sha256), older_than))
 
     def drafts(self, *, older_than: float) -> list[Path]:
         """Unfinished files whose writer is gone: not touched since `older_than`, in seconds since the epoch."""
         found = self.folder.glob(".*.tmp") if self.folder.is_dir() else ()
-        return [draft for draft in found if draft.stat().st_mtime < older_than]
+        return [draft for draft in found if _untouched(draft, older_than)]
+
+
+def _is_sha256(name: str) -> bool:
+    return len(name) == 64 and all(c in "0123456789abcdef" for c in name)
+
+
+def _untouched(path: Path, since: float) -> bool:
+    """Whether the file is there and was not written to; an upload may end, and take its draft away, at any time."""
+    try:
+        return path.stat().st_mtime < since
+    except FileNotFoundError:
+        return False
 
 
 def _sync(folder: Path) -> None:

@@ -45,7 +45,8 @@ class Document:
 
     `metadata` has author, created and modified (ISO 8601) and source where the file tells them; `language` is a code
     of ISO 639-1, "" where it cannot be told. `pictures` are the numbers of pages that are pictures, or whose text is no
-    good: text recognition has yet to read them.
+    good: text recognition has yet to read them. `instructions` are stretches that talk to a model instead of a reader
+    (core/instructions.py) as (start, end, kind); None where nobody has looked for them.
     """
 
     title: str
@@ -59,6 +60,7 @@ class Document:
     parser: str = ""
     language: str = ""
     pictures: tuple[int, ...] = ()
+    instructions: tuple[tuple[int, int, str], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

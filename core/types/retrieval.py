@@ -37,7 +37,8 @@ class Passage:
     installed. `why` says for people what spoke for the passage. `context` is what the text cannot be understood
     without, such as the header of its table. `section` is the text around the chunk, from the offset `section_start`
     on; both are empty where only the place was kept. `kept` are the parts that a model was shown, as offsets into the
-    document's text; empty: all of it.
+    document's text; empty: all of it. `changed`: the document was read again since and says something else there; the
+    text is empty then.
     """
 
     chunk_id: int
@@ -60,6 +61,7 @@ class Passage:
     rerank_score: float | None = None
     evidence: tuple[tuple[str, float], ...] = ()
     why: str = ""
+    changed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,8 @@ class Citation:
 
     `number` is the [n] in the answer and the place of the passage in the prompt; `start` and `end` are offsets
     of the quoted words in the document's text; `support` is the share of the claim's content words that the
-    quote holds, from 0 to 1.
+    quote holds, from 0 to 1. `changed`: the document was read again since and says something else there; the quote is
+    empty then.
     """
 
     number: int
@@ -80,3 +83,4 @@ class Citation:
     start: int
     end: int
     support: float
+    changed: bool = False

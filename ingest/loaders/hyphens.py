@@ -8,7 +8,7 @@ from collections.abc import Iterable
 # PDFium puts one of these in place of the hyphen and leaves out the line end.
 MARKS = "\x02\ufffe"
 LEAST_PART = 3
-_CUT = re.compile(rf"([^\W_]+)[{MARKS}]\s*([^\W_]+)")
+_CUT = re.compile(rf"(?<![^\W_])([^\W_]+)[{MARKS}]\s*([^\W_]+)")
 _WORD = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
 
 

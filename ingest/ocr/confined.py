@@ -1,14 +1,22 @@
-"""Starts a recogniser inside limits: `python -I confined.py MEMORY SECONDS COMMAND…` limits itself, then becomes it."""
+"""Starts a recogniser in limits: `python -I confined.py MEMORY SECONDS OUTPUT COMMAND…` limits itself, then becomes it.
+
+It is left without network where the kernel allows that (core/readers.py).
+"""
 
 import os
 import sys
 
 if __name__ == "__main__":
-    memory, seconds, *command = sys.argv[1:]
+    memory, seconds, output, *command = sys.argv[1:]
     if sys.platform != "win32":
         import resource
 
-        limits = ((resource.RLIMIT_AS, int(memory)), (resource.RLIMIT_CPU, int(seconds)), (resource.RLIMIT_CORE, 0))
+        limits = (
+            (resource.RLIMIT_AS, int(memory)),
+            (resource.RLIMIT_CPU, int(seconds)),
+            (resource.RLIMIT_FSIZE, int(output)),
+            (resource.RLIMIT_CORE, 0),
+        )
         for limit, most in limits:
             try:
                 resource.setrlimit(limit, (most, most))
@@ -19,5 +27,6 @@ if __name__ == "__main__":
         import ctypes
         import signal
 
+        ctypes.CDLL(None).unshare(0x1000_0000 | 0x4000_0000)  # CLONE_NEWUSER | CLONE_NEWNET
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: end with the worker
     os.execv(command[0], command)

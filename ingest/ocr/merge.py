@@ -43,6 +43,7 @@ def with_recognised(document: Document, found: Mapping[int, Recognised]) -> Docu
             if not moved.replaced(t.start)
         ),
         pictures=tuple(number for number in document.pictures if number not in found),
+        instructions=None,  # it is another text now
     )
 
 

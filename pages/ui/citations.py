@@ -15,7 +15,7 @@ from pages.ui import source_view, state
 from pages.ui.figures import count
 from pages.ui.frame import attempt
 from pages.ui.markdown import plain
-from pages.ui.surroundings import GONE, as_shown, is_cut, whole
+from pages.ui.surroundings import CHANGED, GONE, as_shown, is_cut, whole
 
 
 def links(message: MessageView, conversation_id: str) -> dict[int, str]:
@@ -93,7 +93,7 @@ def passages(message: MessageView) -> None:
 def _words(passage: Passage, message: MessageView) -> None:
     """The passage as the model was shown it; what was cut is there at a click."""
     if not passage.text:
-        st.markdown(GONE)
+        st.markdown(CHANGED if passage.changed else GONE)
     elif is_cut(passage) and st.toggle(
         "Show the whole passage", key=f"whole-{message.id}-{passage.rank}", help="What the model was shown is marked"
     ):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.deletions import Deletion
+from core.deletions import COPIES, Deletion
+from core.tidying import COPIES_KEPT
 from core.types import User
 from pages.ui import state
 from pages.ui.figures import count, moment
@@ -18,6 +19,7 @@ PLACES = {
     "citations": "rows", "chunks": "rows", "sources": "rows", "source items": "rows",
     "vectors": "vectors", "vector drafts": "vectors",
     "keyword index": "keyword index", "recognised pages": "caches", "index file": "index file",
+    COPIES: "copies before updates",
 }  # fmt: skip
 ORDER = tuple(dict.fromkeys(PLACES.values()))
 
@@ -65,6 +67,12 @@ def _list(user: User) -> None:
 def _verdict(deletion: Deletion) -> str:
     """`Gone`, with the places that were searched, or what is left where."""
     left = {place: number for place, number in deletion.residues.items() if number}
+    if set(left) == {COPIES}:
+        number = count(left[COPIES], "copy", "copies")
+        return (
+            f"gone, but for {number} of the database that an update made before it changed anything. It is removed "
+            f"{COPIES_KEPT.days} days after that; to be sooner, remove `app.before-….db` from the data folder."
+        )
     if left:
         where = ", ".join(f"{number:,} in {plain(place)}" for place, number in left.items())
         return f"something was left: {where}. The next look, within five minutes, tries to remove it."

@@ -96,8 +96,6 @@ def _making(document: DocumentInfo) -> dict[str, str]:
     if isinstance(seconds, Mapping) and seconds:
         took = [(STAGES.get(stage, stage), time) for stage, time in seconds.items() if _is_number(time)]
         facts["Time"] = ", ".join(f"{plain(str(stage))} {duration(float(time))}" for stage, time in took)
-    if receipt.get("read_before") is True:
-        facts["Reading"] = "taken over: the same bytes were read before"
     vectors, reused = number(receipt, "vectors"), number(receipt, "reused")
     if vectors:
         facts["Vectors"] = f"{vectors:,}" + (f", {reused:,} of them known before" if reused else "")

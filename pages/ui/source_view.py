@@ -17,7 +17,7 @@ from pages.ui import state
 from pages.ui.figures import count
 from pages.ui.frame import errors
 from pages.ui.markdown import marked, plain
-from pages.ui.surroundings import GONE, surroundings
+from pages.ui.surroundings import CHANGED, GONE, surroundings
 
 SUSPICIOUS = (
     "This passage holds {} that talks to the model instead of to a reader. It is shown here as text: do not follow it."
@@ -31,6 +31,9 @@ def draw(message: MessageView, number: int, asked: str, user: User) -> None:
         first = found[0]
         if not first.document_id:
             st.info(GONE, icon=":material/delete:")
+            return
+        if any(citation.changed for citation in found):
+            st.info(CHANGED, icon=":material/update:")
             return
         services = state.services()
         document = services.documents.get(first.document_id, owner_id=user.id)

@@ -12,6 +12,7 @@ from pages.ui.markdown import lines, marked
 BEFORE, AFTER = 300, 1500  # characters that are shown around a quotation: it must be seen without scrolling
 BLANKS = re.compile(r"\s+")
 GONE = "This document was deleted."
+CHANGED = "This document was read again since, and says something else here: the words of then are not kept."
 CUT = " :gray-badge[:material/content_cut: cut] "
 
 

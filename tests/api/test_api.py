@@ -16,6 +16,7 @@ from core.api import app as api
 from core.api import health
 from core.api.web import BodyLimit, LocalOnly, SecureHeaders
 from core.errors import ModelBusy
+from core.readers import without_network
 from core.services import Services
 from core.storage.tables import ConversationRow
 from tests.small import SmallClient
@@ -219,7 +220,9 @@ async def test_other_machines_are_refused_whatever_they_call_us(live: Services) 
 async def test_our_own_pages_and_programs_are_served(http: httpx.AsyncClient) -> None:
     assert (await http.get("/healthz")).json()["status"] == "ok"
     assert (await http.get("/healthz", headers={"origin": "http://127.0.0.1:8501"})).status_code == 200
-    assert (await http.get("/readyz")).json()["chat"]["status"] == "ok"
+    ready = (await http.get("/readyz")).json()
+    assert ready["chat"]["status"] == "ok"
+    assert ready["readers"] == {"without_network": without_network()}
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/api/v1/documents", "/v1/models", "/nothing"])

@@ -16,6 +16,7 @@ from core.cli import wait_until_ready
 from core.services import Services, build
 from core.settings import Settings, load
 from tests.chat.follow_ups import CONVERSATIONS, HANDBOOKS, found, holds, take_in
+from tests.stored import store_vectors
 
 BATCH, BEST = 32, 5
 
@@ -27,7 +28,7 @@ def embed(live: Services, documents: Sequence[str]) -> None:
         pending = live.chunks.unembedded(document, embedder)
         parts = [pending[start : start + BATCH] for start in range(0, len(pending), BATCH)]
         vectors = [live.client.embed([text for _, text in part], priority="ingest") for part in parts]
-        live.chunks.save_vectors(document, embedder, [id for id, _ in pending], np.concatenate(vectors), {})
+        store_vectors(live, document, np.concatenate(vectors))
 
 
 def main() -> int:

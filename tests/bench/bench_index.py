@@ -39,6 +39,7 @@ from core.types import Chunk, Document, JobStatus, Scope
 from tests.application import Application
 from tests.bench.index.base import Base, load_or_make
 from tests.bench.index.library import CHUNKS, HALF, TENTH, fill, vectors_for
+from tests.stored import store_vectors
 
 SIZES = "1000,10000,100000,300000,1000000"
 EVERYTHING = Scope(LOCAL.id)
@@ -210,7 +211,7 @@ def _build(figures: Figures, live: Services, index: DenseIndex) -> None:
 
 def add_document(live: Services, base: Base, number: int) -> str:
     """A document as the worker writes it: first its text, then its vectors."""
-    name, embedder = f"new-{number}-{time.time_ns()}.md", live.settings.embedding_model
+    name = f"new-{number}-{time.time_ns()}.md"
     parts = [f"{text} {name}" for text in base.texts[number * CHUNKS : (number + 1) * CHUNKS]]
     whole, chunks, start = "\n\n".join(parts), [], 0
     for position, part in enumerate(parts):
@@ -218,9 +219,7 @@ def add_document(live: Services, base: Base, number: int) -> str:
         start += len(part) + 2
     added = live.documents.add(io.BytesIO(whole.encode()), name=name, owner_id=LOCAL.id)
     live.chunks.save_text(added.document_id, Document(name, "text/markdown", whole), chunks, {})
-    ids = [id for id, _ in live.chunks.unembedded(added.document_id, embedder)]
-    vectors = base.vectors[number * CHUNKS : (number + 1) * CHUNKS]
-    live.chunks.save_vectors(added.document_id, embedder, ids, vectors, {})
+    store_vectors(live, added.document_id, base.vectors[number * CHUNKS : (number + 1) * CHUNKS])
     if job := live.jobs.claim("bench"):
         live.jobs.finish(job.id, "bench", JobStatus.done)
     return added.document_id

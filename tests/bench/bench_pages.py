@@ -27,6 +27,7 @@ from core.settings import load
 from core.types import Chunk, Document, JobStatus
 from tests.application import Application
 from tests.bench.bench_answers import DATASET, lines
+from tests.stored import store_vectors
 
 PAGES = ["", "documents", "prompts", "feedback", "models"]
 RERUNS = 40
@@ -50,7 +51,7 @@ def fill(data: Path, documents: int, chunks: int) -> None:
         ids = [id for id, _ in live.chunks.unembedded(added.document_id, live.settings.embedding_model)]
         vectors = luck.normal(size=(len(ids), 384)).astype(np.float32)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        live.chunks.save_vectors(added.document_id, live.settings.embedding_model, ids, vectors, receipt)
+        store_vectors(live, added.document_id, vectors)
         job = live.jobs.claim("bench")
         if job is not None:
             live.jobs.finish(job.id, "bench", JobStatus.done)

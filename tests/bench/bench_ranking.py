@@ -135,7 +135,7 @@ class Bench:
             documents = [chunks[id].document_id for id in ids]
         elif stages == "dense":
             vector = self.embedder.embed([query], priority="query")[0]
-            chunks = live.chunks.load(ids := [id for id, _ in live.index.search(vector, scope, DEPTH)], scope)
+            chunks = live.chunks.load(ids := [id for id, _ in live.index.current().search(vector, scope, DEPTH)], scope)
             documents = [chunks[id].document_id for id in ids]
         else:
             search = Search(live.db, live.index, self.words, self.embedder, scope, DEPTH)

@@ -33,6 +33,7 @@ from ingest import sandbox
 from ingest.split import split
 from ingest.tokens import TokenCounter
 from tests.bench.bench_answers import holds, lines, write_articles
+from tests.stored import store_vectors
 
 EVALDATA = ROOT.parent / "shared" / "evaldata"
 FILINGS = EVALDATA / "docugami" / "sec-10-q" / "data" / "v1" / "docs"
@@ -66,10 +67,10 @@ def take_in(live: Services, paths: Iterable[Path], count: TokenCounter) -> list[
         chunks = split(document, count_tokens=count)
         tokens += count.many([chunk.text for chunk in chunks])
         live.chunks.save_text(added.document_id, document, chunks, {})
-        pending = sorted(live.chunks.unembedded(added.document_id, embedder), key=lambda chunk: len(chunk[1]))
+        pending = live.chunks.unembedded(added.document_id, embedder)
         parts = [pending[start : start + BATCH] for start in range(0, len(pending), BATCH)]
         vectors = [live.client.embed([text for _, text in part], priority="ingest") for part in parts]
-        live.chunks.save_vectors(added.document_id, embedder, [id for id, _ in pending], np.concatenate(vectors), {})
+        store_vectors(live, added.document_id, np.concatenate(vectors))
     return tokens
 
 
@@ -78,7 +79,7 @@ def measure(retriever: HybridRetriever, questions: Sequence[dict[str, Any]], rig
     seconds = []
     for question in questions:
         vector = retriever.embedder.embed([question["text"]], priority="query")[0]
-        by_vector = retriever.dense.search(vector, retriever.scope, best)
+        by_vector = retriever.dense.current().search(vector, retriever.scope, best)
         began = time.perf_counter()
         by_keyword = retriever.keyword.search(question["text"], retriever.scope, best)
         seconds.append(time.perf_counter() - began)

@@ -10,6 +10,7 @@ from core.types import Chunk, Document, Passage, Scope, Table
 from ingest.split import split
 from tests.ingest.made import words
 from tests.small import SmallClient
+from tests.stored import store_vectors
 
 SECTION = "One is first. \n\nTwo comes next.\nThree is last. Four is more."
 
@@ -55,9 +56,7 @@ def add_table(live: Services) -> str:
     pending = live.chunks.unembedded(added.document_id, live.settings.embedding_model)
     assert all("| Part | Warranty | Stock |" in text for _, text in pending)
     vectors = live.client.embed([text for _, text in pending], priority="ingest")
-    live.chunks.save_vectors(
-        added.document_id, live.settings.embedding_model, [id for id, _ in pending], vectors, {}
-    )  # fmt: skip
+    store_vectors(live, added.document_id, vectors)
     return added.document_id
 
 

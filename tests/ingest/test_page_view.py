@@ -15,7 +15,7 @@ from core.documents import DocumentText
 from core.errors import BadUpload, NotFound
 from core.page_pictures import PagePictures
 from core.services import Services
-from core.types import Citation, Document
+from core.types import Citation, Document, Page
 from ingest import loaders
 from ingest.loaders.page_view import MARK, write_view
 from ingest.loaders.places import Wanted, find
@@ -155,6 +155,15 @@ def test_a_cited_page_is_drawn_once_and_then_kept(live: Services) -> None:
     assert shown.size == (1100, 1504)
     shown.load()
     assert live.pictures.draw([citation(id, document, "sold in 1720")], text, owner_id="local") is first
+
+
+def test_many_long_quotations_in_any_script_still_have_their_page(live: Services) -> None:
+    id, _ = stored(live, pdf(PAGES))
+    text = DocumentText("я" * 30_000, (Page(1, 0, 30_000),))
+    quotations = [Citation(n, id, "T", 1, "", "", n * 1_500, (n + 1) * 1_500, 1.0) for n in range(12)]
+    picture = live.pictures.draw(quotations, text, owner_id="local")
+    assert picture is not None
+    assert (picture.page, picture.marked) == (1, 0)
 
 
 def test_the_memory_for_pages_is_bounded(live: Services) -> None:

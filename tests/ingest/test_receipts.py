@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 from core.types import Chunk, Document, Page, Table
-from ingest.receipts import made_with, of_copy, receipt
+from ingest.receipts import made_with, receipt
 
 DOCUMENT = Document(
     "Title", "application/pdf", "one\n\n\n\ntwo", (Page(1, 0, 3), Page(2, 5, 5), Page(3, 7, 10, confidence=0.8765)), (), (Table(0, 3),),
@@ -22,11 +22,6 @@ def test_a_receipt_says_what_was_taken() -> None:
         "warnings": ["Page 2 has no text."], "instructions": [], "seconds": {"reading": 0.123},
     }  # fmt: skip
     assert json.loads(json.dumps(MADE)) == MADE
-
-
-def test_a_copy_tells_what_was_read_but_not_how_it_was_embedded() -> None:
-    copied = of_copy({**MADE, "embedder": "e", "vectors": 1, "self_test": {"asked": 1}})
-    assert copied == {**MADE, "read_before": True, "seconds": {}}
 
 
 def test_a_text_is_used_again_only_if_nothing_that_made_it_has_changed() -> None:

@@ -12,7 +12,7 @@ from core.errors import Cancelled, NotFound
 from core.feedback import REASONS
 from core.samples import QUESTIONS
 from core.services import Services
-from core.types import JobStatus, MessageState
+from core.types import Chunk, Document, JobStatus, MessageState
 from pages.ui.conversations import export
 from pages.ui.scope import choices
 from pages.ui.state import ChatState
@@ -212,6 +212,18 @@ def test_an_address_with_a_wrong_source_opens_nothing(visit: Open, live: Service
     ask()
     at = fine(visit(c=conversation_of(live), source=source))
     assert not any(":orange-background[" in m.value for m in at.markdown)
+
+
+def test_a_source_whose_document_was_read_again_shows_no_other_words(visit: Open, live: Services, ask: Ask) -> None:
+    answered = ask()[1]
+    other = "Something else stands here now, and goes on for as long as what stood here before."
+    chunk = Chunk(0, 0, len(other), other)
+    live.chunks.save_text(
+        answered.citations[0].document_id, Document("manual.md", "text/plain", other), [chunk], {}
+    )  # fmt: skip
+    at = fine(visit(c=conversation_of(live), source=f"{answered.id}-1"))
+    assert "This document was read again since" in said(at)
+    assert "Something else stands here" not in said(at)
 
 
 def test_a_source_whose_document_was_deleted_says_so(visit: Open, live: Services, ask: Ask) -> None:

@@ -26,6 +26,7 @@ from core.retrieval.dense.sharing import SharedLock
 from core.services import Services
 from core.settings import ROOT
 from core.types import Chunk, Document, JobStatus, Scope
+from tests.stored import store_vectors
 
 ME = Scope("local")
 SMALL = Limits(exact=300, probes=8, inline=200)
@@ -72,9 +73,7 @@ class Library:
         return added.document_id
 
     def embed(self, document: str, vectors: Vectors) -> None:
-        embedder = self.live.settings.embedding_model
-        ids = [id for id, _ in self.live.chunks.unembedded(document, embedder)]
-        self.live.chunks.save_vectors(document, embedder, ids, vectors, {})
+        ids = store_vectors(self.live, document, vectors)
         self.chunks[document] = ids
         self.vectors |= dict(zip(ids, vectors, strict=True))
 

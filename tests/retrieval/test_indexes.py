@@ -16,4 +16,4 @@ class TestTheKeywordIndex(IndexContract):
 class TestTheDenseIndex(IndexContract):
     @pytest.fixture
     def search(self, live: Services) -> Search:
-        return lambda query, scope, k: live.index.search(word_vector(query), scope, k)
+        return lambda query, scope, k: live.index.current().search(word_vector(query), scope, k)

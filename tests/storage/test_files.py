@@ -64,3 +64,16 @@ def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path) -> None:
     )
     assert "is full" in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_others_put_into_the_folder_is_not_ours(tmp_path: Path) -> None:
+    for name in ("Thumbs.db", ".DS_Store", "a" * 63, "A" * 64):
+        (tmp_path / name).write_bytes(b"x")
+    store = FileStore(tmp_path)
+    assert list(store.stored()) == store.orphans(set(), older_than=float("inf")) == []
+
+
+def test_a_draft_that_is_taken_away_while_one_looks_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / ".a.tmp").symlink_to(tmp_path / "gone")  # listed, and not there when it is asked for its age
+    (tmp_path / ".b.tmp").write_bytes(b"x")
+    assert [draft.name for draft in FileStore(tmp_path).drafts(older_than=float("inf"))] == [".b.tmp"]

@@ -11,7 +11,7 @@ from core.errors import DatabaseTooNew, StorageError
 from core.storage.db import backup, connect, revision, translated
 
 HERE = Path(__file__).parent
-NEWEST = "0013_names"
+NEWEST = "0015_quotes"
 
 
 def upgrade(path: Path) -> None:
@@ -68,6 +68,15 @@ def _has_tables(connection: Connection) -> bool:
     return bool(connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar())
 
 
+def copies(path: Path) -> list[Path]:
+    """The copies of the database that upgrades have made, each as large as it was then, with all that it held."""
+    return sorted(path.parent.glob(f"{path.stem}.before-*.db"))
+
+
+def drafts(path: Path) -> list[Path]:
+    """Copies that are being made, or whose upgrade was killed."""
+    return sorted(path.parent.glob(f"{path.stem}.before-*.tmp"))
+
+
 def _backup(path: Path, revision: str) -> None:
-    copy = path.with_name(f"{path.stem}.before-{revision}.db")
-    backup(path, copy)
+    backup(path, path.with_name(f"{path.stem}.before-{revision}.db"))

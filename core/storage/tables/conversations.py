@@ -84,6 +84,7 @@ class CitationRow(Base):
     page: Mapped[int | None]
     heading: Mapped[str] = mapped_column(Text, default="")
     support: Mapped[float]
+    digest: Mapped[str] = mapped_column(String(16), default="")  # of its words; "" where earlier versions kept none
 
 
 class FeedbackRow(Base):

@@ -43,7 +43,10 @@ class CollectionRow(Base):
 
 class DocumentRow(Base):
     __tablename__ = "documents"
-    __table_args__ = (UniqueConstraint("owner_id", "sha256"), Index(None, "status"), Index(None, "sha256"))
+    __table_args__ = (
+        UniqueConstraint("owner_id", "sha256"), Index(None, "status"), Index(None, "sha256"),
+        Index(None, "incoming_sha256"),
+    )  # fmt: skip
 
     id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
     owner_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
@@ -62,6 +65,9 @@ class DocumentRow(Base):
     changed_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
     ready_at: Mapped[datetime | None]
+    # Changed bytes that are still to be read; those of `sha256` are what the text was read from.
+    incoming_sha256: Mapped[str] = mapped_column(String(64), default="")
+    incoming_size: Mapped[int] = mapped_column(default=0)
 
 
 class CollectionDocumentRow(Base):
