@@ -103,7 +103,8 @@ async def _begun(turn: LiveTurn, request: Request) -> None:
     finally:
         if waiting:
             _hung_up(turn)
-    if failed := next((event for event in turn.events if isinstance(event, Failed)), None):
+    failed = next((event for event in turn.events if isinstance(event, Failed)), None)
+    if failed and not turn.text:
         raise _error(failed)
 
 
