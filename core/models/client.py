@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -69,7 +69,7 @@ class ModelClient:
         """
         extra = {"return_progress": True, "priority": options.priority, "cache_prompt": options.cache_prompt}
         with _asked(cancel):
-            create = partial(
+            create: Callable[[], Any] = partial(
                 self._api().chat.completions.create,
                 model=model,
                 messages=[{"role": message.role, "content": message.content} for message in messages],
@@ -82,7 +82,7 @@ class ModelClient:
                 stream_options={"include_usage": True},
                 extra_body=extra | _extras(options),
             )
-            stream: Any = unless_cancelled(create, cancel, late=lambda stream: stream.close())
+            stream = unless_cancelled(create, cancel, late=lambda stream: stream.close())
             with stream, hang_up(stream.response, cancel):
                 for chunk in stream:
                     if cancel.is_set():

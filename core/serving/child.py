@@ -113,11 +113,11 @@ class Child:
     # --- its threads -------------------------------------------------------------------------------------
 
     def _write(self) -> None:
-        while (item := self._outgoing.get()) is not None:
-            try:
+        try:
+            while (item := self._outgoing.get()) is not None:
                 self._wire.send(*item)
-            except (OSError, ValueError):
-                return  # it is gone; the reader says so
+        except (OSError, ValueError):
+            log.debug("process %d is gone, as the reader will say", self.pid)
         try:
             if self._process.stdin:
                 self._process.stdin.close()  # which it takes as the wish to end

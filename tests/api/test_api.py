@@ -183,10 +183,6 @@ async def test_a_busy_model_says_when_to_come_back(http: httpx.AsyncClient, add_
     assert reply.headers["retry-after"] == "7"
 
 
-@pytest.mark.parametrize(
-    ("files", "message"),
-    [([("files", ("a.txt", b""))], "is empty"), ([("files", ("../../x.txt", b""))], "x.txt is empty")],
-)
 async def test_a_stream_that_cannot_begin_says_when_to_come_back(
     http: httpx.AsyncClient, add_text: Add, client: SmallClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,6 +244,10 @@ async def test_a_client_that_hangs_up_before_a_stream_begins_stops_the_turn(
     assert live.turns.wait_idle(5)
 
 
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [([("files", ("a.txt", b""))], "is empty"), ([("files", ("../../x.txt", b""))], "x.txt is empty")],
+)
 async def test_refused_uploads_say_why_and_leave_nothing(
     http: httpx.AsyncClient, live: Services, files: list[object], message: str
 ) -> None:
