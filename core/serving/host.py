@@ -19,7 +19,6 @@ from core.serving.cores import Cores
 from core.serving.embedder import Embedder
 from core.serving.engine import Engine
 from core.serving.fitting import TooLarge, fitted
-from core.serving.generation import Finish, Generation
 from core.serving.guests import Guests
 from core.serving.loading import ChatLoader
 from core.serving.machine import memory_of, physical_cores
@@ -55,7 +54,9 @@ class ModelHost:
         self.store = store
         self._options, self._queue_limit = options, queue_limit
         self._cores, self._work = Cores(), cache
-        self.engine = Engine(queue_limit=queue_limit, cores=self._cores, ended=self._count)
+        self.engine = Engine(
+            queue_limit=queue_limit, cores=self._cores, ended=lambda which, end: self.metrics.ended(which, end)
+        )
         self._embedder: Embedder | None = None
         self.second = SecondEmbedder(lambda model_id: self._made_embedder(model_id, ""))
         self._form = form
@@ -152,9 +153,6 @@ class ModelHost:
             texts=embedder.count if embedder else 0,
         )
 
-    def _count(self, generation: Generation, end: Finish | GroundworkError) -> None:
-        self.metrics.ended(generation, end)
-
     def close(self) -> None:
         """End all requests and processes."""
         self._closing.set()
@@ -225,9 +223,11 @@ class ModelHost:
         self._jobs.put((self._load_again, process.id))
 
     def _load_again(self, model_id: str) -> None:
-        if (chat := self.engine.chat) and (chat.alive or chat.id != model_id):  # another model has taken over meanwhile
-            self.chat = replace(self.chat, status="ok" if chat.alive else self.chat.status)
-            return
+        if (chat := self.engine.chat) and chat.alive:
+            self.chat = replace(self.chat, status="ok")
+            return  # another model has taken over meanwhile
+        if self.chat.id != model_id and self.chat.status != "error":
+            return  # another one took over, and is started again itself
         self._closing.wait(DELAYS[min(len(self._ends), len(DELAYS)) - 1])
         if not self._closing.is_set():
             self._load_chat(model_id)
