@@ -68,6 +68,8 @@ def _judged(item: Any, name: str) -> Judged:
         question = item.get("question")
         answerable = question["answerable"] if isinstance(question, Mapping) else item["answerable"]
         signals = {str(key): float(value) for key, value in item["signals"].items()}
-        return Judged(signals, bool(answerable), bool(item["right"]) and bool(answerable))
+        # What the model wrote, also where it was held back: else every fit would hold back more than the one before.
+        right = item.get("draft_right", item["right"])
+        return Judged(signals, bool(answerable), bool(right) and bool(answerable))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise SettingsError(f"{name} is no run of questions. {SHAPE}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from core.chat.citations import MARKER
+from core.chat.cutting import shown
 from core.errors import Cancelled, GroundworkError, NotFound
 from core.evaluation.corpus import Corpus
 from core.evaluation.dataset import Question
@@ -25,6 +27,8 @@ from core.types import Citation, Cited, Event, GenerationOptions, Passage, Retri
 
 Why = Callable[[Question, Cited, Sequence[Passage]], Diagnosis | None]
 
+log = logging.getLogger(__name__)
+
 MOST_FAILURES = 5  # in a row: then it is not the question
 
 
@@ -39,6 +43,9 @@ class Reply:
     completion_tokens: int
     first: float
     total: float
+
+
+NO_REPLY = Reply("", False, 0.0, 0, 0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +82,13 @@ class Answered:
         """A question without an answer in the documents is answered rightly by saying so."""
         return self.reply.right if self.question.answerable else self.abstained
 
+    @property
+    def judged(self) -> bool:
+        """Whether it can be told if the answer is right: something was expected, be it that there is none."""
+        return bool(self.question.answers) or not self.question.answerable
+
     def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "right": self.right}
+        return {**asdict(self), "right": self.right, "judged": self.judged}
 
 
 @dataclass(slots=True)
@@ -103,8 +115,6 @@ def measure_answers(
         watch("Answering", number, len(questions))
         try:
             answered = ask(corpus, question, options=options, cancel=cancel, why=why)
-            if plain is not None:
-                answered = replace(answered, plain=_ask_plain(plain, question, cancel))
             failures = 0
         except Cancelled:
             raise
@@ -112,7 +122,9 @@ def measure_answers(
             failures += 1
             if failures == MOST_FAILURES:
                 raise
-            answered = Answered(question, Reply("", False, 0.0, 0, 0, 0.0, 0.0), error=str(problem))
+            answered = Answered(question, NO_REPLY, error=str(problem))
+        if plain is not None:  # also where the product failed: the pair counts, or failing would pay
+            answered = replace(answered, plain=_ask_plain(plain, question, cancel))
         result.items.append(answered)
     watch("Answering", len(questions), len(questions))
 
@@ -135,7 +147,7 @@ def ask(
     cited, kept, left_out, first = _followed(corpus.services.chain().stream(request), began)
     total = time.perf_counter() - began
     found = searched(corpus, product_retriever(corpus), text)
-    holds = [says(passage.text, question.answers) for passage in kept]
+    holds = [says(shown(passage), question.answers) for passage in kept]
     texts = _Texts(corpus)
     told = Told.of(cited)
     reply = _reply(question, cited.text, trace.usage, first or total, total)
@@ -212,11 +224,17 @@ def _ask_plain(plain: PlainPipeline, question: Question, cancel: threading.Event
     first = 0.0
     pieces: list[str] = []
     usage = Usage()
-    for chunk in plain.stream(question.text, cancel):
-        if chunk.text:
-            first = first or time.perf_counter() - began
-            pieces.append(chunk.text)
-        usage = chunk.usage or usage
+    try:
+        for chunk in plain.stream(question.text, cancel):
+            if chunk.text:
+                first = first or time.perf_counter() - began
+                pieces.append(chunk.text)
+            usage = chunk.usage or usage
+    except Cancelled:
+        raise
+    except GroundworkError as problem:  # the product's answer is there already, and is kept
+        log.warning("the plain pipeline failed: %s", problem)
+        return NO_REPLY
     total = time.perf_counter() - began
     return _reply(question, "".join(pieces).strip(), usage, first or total, total)
 

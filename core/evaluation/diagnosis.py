@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from core.chat.citations import SUPPORTED
+from core.chat.cutting import shown
 from core.evaluation.matching import says
 from core.evaluation.relation import best_coverage, coverage
 from core.evaluation.whereabouts import Wanted, Whereabouts
@@ -55,9 +56,9 @@ class Missed:
 def diagnose(missed: Missed, look: Whereabouts) -> Diagnosis:
     """Name the first broken link. Takes a search, and where nothing is found there a look through texts and files."""
     wanted = missed.wanted
-    shown = [passage for passage in missed.passages if wanted.in_passage(passage, shown_text(passage))]
-    if shown:
-        return _in_prompt(missed, shown)
+    holding = [passage for passage in missed.passages if wanted.in_passage(passage, shown(passage))]
+    if holding:
+        return _in_prompt(missed, holding)
     chosen = look.chosen(wanted)
     if cut := _cut(missed, chosen):
         return cut
@@ -84,24 +85,16 @@ def diagnose(missed: Missed, look: Whereabouts) -> Diagnosis:
     return _nowhere(missed)
 
 
-def shown_text(passage: Passage) -> str:
-    """What the model was shown of a passage: all of it, or the parts that were kept."""
-    kept: Sequence[tuple[int, int]] = getattr(passage, "kept", ())
-    if not kept:
-        return passage.text
-    return " … ".join(passage.text[start - passage.start : end - passage.start] for start, end in kept)
-
-
-def _in_prompt(missed: Missed, shown: Sequence[Passage]) -> Diagnosis:
+def _in_prompt(missed: Missed, holding: Sequence[Passage]) -> Diagnosis:
     wanted = missed.wanted
-    holder = shown[0]
+    holder = holding[0]
     quote = _rests_on(missed)
     if quote is None:
         return Diagnosis(
             Cause.ignored,
             f"The passage with the answer, from {holder.document_title}, was in the prompt; the model did not use it.",
         )
-    if _only_looks_like_it(wanted, quote, shown):
+    if _only_looks_like_it(wanted, quote, holding):
         return _wrong(quote)
     return Diagnosis(
         Cause.contradicted,
@@ -110,11 +103,11 @@ def _in_prompt(missed: Missed, shown: Sequence[Passage]) -> Diagnosis:
     )
 
 
-def _only_looks_like_it(wanted: Wanted, quote: Citation, shown: Sequence[Passage]) -> bool:
+def _only_looks_like_it(wanted: Wanted, quote: Citation, holding: Sequence[Passage]) -> bool:
     """Whether the expected words stand in the prompt for another reason, and the quote is what answers the question."""
     if wanted.relevant and quote.document_id not in wanted.relevant:
         return False
-    there = max(best_coverage(passage.text, wanted.question, wanted.answers, alone=True) for passage in shown)
+    there = max(best_coverage(passage.text, wanted.question, wanted.answers, alone=True) for passage in holding)
     return coverage(wanted.question, quote.quote) >= TWICE * there
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 RESAMPLES = 2_000
+NORMAL = 1.96  # standard deviations that hold 95 %
 AT_ONCE = 4_000_000  # drawn places that are held in memory together
 Values = NDArray[np.float64]
 Statistic = Callable[[Values], float]
@@ -28,10 +29,15 @@ NOTHING = Figure(0.0, 0.0, 0.0, 0)
 
 
 def mean_of(values: Sequence[float | bool], seed: int) -> Figure:
-    """The mean of one value for each question."""
+    """The mean of one value for each question.
+
+    A share of which all are alike has Wilson's interval (1927): a bootstrap would be certain after one question.
+    """
     rows = np.asarray(values, dtype=np.float64)
     if not len(rows):
         return NOTHING
+    if all(isinstance(value, bool) for value in values) and len(set(values)) == 1:
+        return _alike(float(rows[0]), len(rows))
     rng = np.random.default_rng(seed)
     step = max(1, AT_ONCE // len(rows))
     means = np.concatenate(
@@ -72,6 +78,12 @@ def difference(after: Sequence[float | bool], before: Sequence[float | bool], se
     """The mean of the differences of the same questions. Raises ValueError for lists of different length."""
     pairs = zip(after, before, strict=True)
     return mean_of([float(one) - float(other) for one, other in pairs], seed)
+
+
+def _alike(value: float, n: int) -> Figure:
+    """Wilson's interval of a share that is 0 or 1."""
+    rest = NORMAL**2 / (n + NORMAL**2)
+    return Figure(value, max(0.0, value - rest), min(1.0, value + rest), n)
 
 
 def _figure(value: float, drawn: Values, n: int) -> Figure:

@@ -71,24 +71,26 @@ def evaluate(
             owner_id=owner_id, kind=spec.kind, dataset=dataset.name, dataset_sha256=dataset.sha256, seed=spec.seed,
             wanted=len(questions), pipeline=pipeline,
         )  # fmt: skip
-        recorder, state = Recorder(watch, book, run_id, measured), COMPLETE
+        recorder = Recorder(watch, book, run_id, measured)
         corpus.services.chain()  # what it loads is not to be part of the first question's time
         main.client.prepare()
-        try:
-            _measure(main, corpus, dataset, spec, questions, measured, recorder, cancel)
-        except (Cancelled, KeyboardInterrupt):
-            cancel.set()
-            state = STOPPED
-            if not measured.items:
-                book.finish(run_id, STOPPED, error="Stopped before a question was asked.")
+        with book.ending(run_id):
+            state = COMPLETE
+            try:
+                _measure(main, corpus, dataset, spec, questions, measured, recorder, cancel)
+            except (Cancelled, KeyboardInterrupt):
+                cancel.set()
+                state = STOPPED
+                if not measured.items:
+                    book.finish(run_id, STOPPED, error="Stopped before a question was asked.")
+                    raise
+            except GroundworkError as problem:
+                recorder.write()
+                book.finish(run_id, FAILED, error=str(problem))
                 raise
-        except GroundworkError as problem:
             recorder.write()
-            book.finish(run_id, FAILED, error=str(problem))
-            raise
-        recorder.write()
-        report = replace(_report(dataset, spec, measured, pipeline, notes, state), run_id=run_id)
-        book.finish(run_id, state, figures=report.figures, extra=_stored(report))
+            report = replace(_report(dataset, spec, measured, pipeline, notes, state), run_id=run_id)
+            book.finish(run_id, state, figures=report.figures, extra=_stored(report))
     return report
 
 

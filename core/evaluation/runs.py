@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,6 +21,7 @@ from core.storage.tables import EvaluationItemRow, EvaluationRunRow, EvaluationS
 
 RUNNING, COMPLETE, STOPPED, FAILED, INTERRUPTED = "running", "complete", "stopped", "failed", "interrupted"
 CRASHED = "Groundwork ended while this was being measured."
+BROKEN = "Something went wrong inside Groundwork while this was being measured."
 LONGEST_ID = 200
 
 
@@ -122,6 +124,19 @@ class RunBook:
                 for position, (name, figure) in enumerate((figures or {}).items())
             )  # fmt: skip
 
+    @contextmanager
+    def ending(self, run_id: str) -> Iterator[None]:
+        """However the block ends, the run does not stay running."""
+        try:
+            yield
+        finally:
+            with self.db.write() as session:
+                session.execute(
+                    update(EvaluationRunRow)
+                    .where(EvaluationRunRow.id == run_id, EvaluationRunRow.state == RUNNING)
+                    .values(state=FAILED, error=BROKEN, ended_at=now())
+                )
+
     def list_runs(self, *, owner_id: str, limit: int = 100) -> list[RunInfo]:
         """The newest first. Runs whose process is gone are marked as interrupted."""
         self._mark_interrupted(owner_id)
@@ -157,10 +172,17 @@ class RunBook:
             session.delete(_owned(session, run_id, owner_id))
 
     def compare(self, before_id: str, after_id: str, *, owner_id: str) -> tuple[list[Pair], Figure]:
-        """The questions that both runs have, the largest loss first, and how much better the second is: in pairs."""
+        """The questions that both runs have, the largest loss first, and how much better the second is: in pairs.
+
+        The same question has the same id and text; one of which nobody knows the right answer tells nothing.
+        """
         before = {item.question_id: item for item in self.items(before_id, owner_id=owner_id)}
         after = {item.question_id: item for item in self.items(after_id, owner_id=owner_id)}
-        pairs = [Pair(id, item.question, item, after[id]) for id, item in before.items() if id in after]
+        pairs = [
+            Pair(id, item.question, item, after[id])
+            for id, item in before.items()
+            if id in after and after[id].question == item.question and item.detail.get("judged", True)
+        ]
         pairs.sort(key=lambda pair: -pair.loss)
         seed = self.get(after_id, owner_id=owner_id).seed
         scores = [pair.after.score for pair in pairs], [pair.before.score for pair in pairs]

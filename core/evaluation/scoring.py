@@ -48,8 +48,9 @@ def by_language(
 def plain_figures(items: Answers, seed: int) -> dict[str, Figure]:
     """The plain pipeline on the same questions, and how much the product is better: paired, question by question."""
     pairs = [(item.reply, item.plain) for item in _known(items) if item.plain]
-    replies = [item.plain for item in items if item.plain]
-    times = np.array([[item.reply.first, item.plain.first] for item in items if item.plain], dtype=np.float64)
+    replies = [item.plain for item in items if item.plain and item.plain.total]
+    timed = [(item.reply.first, item.plain.first) for item in items if item.plain]
+    times = np.array([pair for pair in timed if all(pair)], dtype=np.float64)  # without those that failed
     ratio = statistic_of(times, lambda rows: float(np.median(rows[:, 0]) / np.median(rows[:, 1])), seed)
     return {
         "plain: right": mean_of([plain.right for _, plain in pairs], seed),
@@ -111,8 +112,9 @@ def _citations(items: Answers, seed: int) -> dict[str, Figure]:
 
 
 def _abstention(items: Answers, seed: int) -> dict[str, Figure]:
+    ended = [item for item in items if not item.error]  # one that failed was neither answered nor held back
     rows = np.array(
-        [[item.confidence, item.question.answerable, not item.abstained] for item in items], dtype=np.float64
+        [[item.confidence, item.question.answerable, not item.abstained] for item in ended], dtype=np.float64
     ).reshape(-1, 3)
     known = np.array([[item.confidence, item.draft_right] for item in _known(items)], dtype=np.float64).reshape(-1, 2)
     return {

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from core.chat.citations import SUPPORTED, abstains
-from core.types import Cited
-
-BORNE = "supported"
+from core.chat.citations import SUPPORTED
+from core.types import Cited, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +23,16 @@ class Told:
     @classmethod
     def of(cls, cited: Cited) -> Told:
         """Read from the answer where it tells; else from its citations: an answer without any is not to be trusted."""
-        claims = getattr(cited, "claims", ())
         supports = [citation.support for citation in cited.citations]
-        if claims:
-            supported = sum(str(claim.verdict) == BORNE for claim in claims)
+        if cited.claims:
+            supported = sum(claim.verdict is Verdict.supported for claim in cited.claims)
         else:
             supported = sum(support >= SUPPORTED for support in supports)
-        silent = bool(getattr(cited, "abstained", False)) or abstains(cited.text)
-        confidence = getattr(cited, "confidence", None)
+        confidence = cited.confidence
         if confidence is None:
-            confidence = 0.0 if silent or not supports else sum(supports) / len(supports)
+            confidence = 0.0 if cited.abstained or not supports else sum(supports) / len(supports)
+        written = "" if cited.abstained else cited.text  # what the product says in its place is not the model's
         return cls(
-            silent, getattr(cited, "draft", "") or cited.text, float(confidence), dict(getattr(cited, "signals", {})),
-            len(claims) or len(supports), supported,
+            cited.abstained, cited.draft or written, confidence, dict(cited.signals),
+            len(cited.claims) or len(supports), supported,
         )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import streamlit as st
@@ -16,6 +17,9 @@ from pages.ui.markdown import plain
 
 FIRST, SECOND = "evaluation-first", "evaluation-second"
 MOST_ROWS = 2_000
+FEWEST = 6  # that differ: fewer all in one direction are chance once in twenty times (sign test)
+# What pairs are compared by: to say rightly that there is no answer counts as a right one.
+COMPARED = {"answers": "right answers, rightly given none included", "retrieval": "nDCG@10"}
 
 
 def draw(runs: Sequence[RunInfo], user: User) -> None:
@@ -32,16 +36,21 @@ def draw(runs: Sequence[RunInfo], user: User) -> None:
         st.info("No other run measured the same: answers and search cannot be compared.", icon=":material/info:")
         return
     first = ended[str(_choice(left, "Before", alike, ended, FIRST))]
-    pairs, better = state.services().evaluations.book.compare(first.id, second.id, owner_id=user.id)
+    pairs, better = _compared(first.id, second.id, user.id)
     if not pairs:
         st.info("The two runs have no question in common.", icon=":material/info:")
         return
-    st.markdown(plain(_verdict(first, better)))
+    st.markdown(plain(_verdict(first, better, sum(pair.loss != 0 for pair in pairs))))
     _figures(first, second)
     st.dataframe(
         [_row(pair, first.kind) for pair in pairs[:MOST_ROWS]], hide_index=True,
         alt="The questions that both runs have, the largest loss first", key="evaluation-pairs",
     )  # fmt: skip
+
+
+@lru_cache(maxsize=4)  # both have ended; thousands of draws for the interval at every click would be felt
+def _compared(first_id: str, second_id: str, owner_id: str) -> tuple[Sequence[Pair], Figure]:
+    return state.services().evaluations.book.compare(first_id, second_id, owner_id=owner_id)
 
 
 def _choice(column: Any, label: str, ids: Sequence[str], runs: Mapping[str, RunInfo], key: str) -> str | None:
@@ -51,8 +60,14 @@ def _choice(column: Any, label: str, ids: Sequence[str], runs: Mapping[str, RunI
     return chosen if chosen in runs else ids[0]
 
 
-def _verdict(first: RunInfo, better: Figure) -> str:
-    name = evaluation_figures.MAIN[first.kind]
+def _verdict(first: RunInfo, better: Figure, differing: int) -> str:
+    name = COMPARED[first.kind]
+    if better.value and differing < FEWEST:
+        return (
+            f"On {count(better.n, 'common question')} the second run is {abs(better.value):.3f} "
+            f"{'better' if better.value > 0 else 'worse'} in {name}, but only {differing} of them differ: "
+            "that is too few to tell it from chance."
+        )
     sure = better.low > 0 or better.high < 0
     how = "better" if better.value > 0 else "worse"
     change = f"{abs(better.value):.3f} {how}" if better.value else "the same"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any
 
 import streamlit as st
@@ -39,9 +40,14 @@ def draw(runs: Sequence[RunInfo], user: User) -> None:
     evaluation_figures.languages(run.extra.get("by_language", {}))
     with st.expander("What was measured"):
         evaluation_figures.pipeline(run)
-    items = state.services().evaluations.book.items(run.id, owner_id=user.id)
+    items = _items(run.id, user.id, run.asked)
     _questions(run, items)
     _actions(run, items, user)
+
+
+@lru_cache(maxsize=4)  # a run has hundreds of kilobytes, and what was asked does not change any more
+def _items(run_id: str, owner_id: str, _asked: int) -> tuple[Item, ...]:
+    return tuple(state.services().evaluations.book.items(run_id, owner_id=owner_id))
 
 
 def _questions(run: RunInfo, items: Sequence[Item]) -> None:
@@ -62,7 +68,7 @@ def _answer_row(item: Item) -> Mapping[str, Any]:
     cause = detail.get("cause") or {}
     reply, question = detail.get("reply", {}), detail.get("question", {})
     return {
-        "Right": "yes" if item.score else "no",
+        "Right": ("yes" if item.score else "no") if detail.get("judged", True) else "not known",
         "Question": item.question,
         "Answer": reply.get("text", "") or detail.get("error", ""),
         "Expected": " / ".join(question.get("answers", ()))

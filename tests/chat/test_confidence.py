@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from core import settings
+from core.chat.calibrate import judged
 from core.chat.citations import check
 from core.chat.confidence import CALIBRATION, Calibration, Judged, auroc, fit, load, save
 from core.chat.judging import NOTHING_FOUND, Judge, abstention
@@ -104,6 +105,12 @@ def test_what_is_fitted_here_is_in_the_data_folder_and_goes_before_what_ships(tm
     assert (CALIBRATION.read_bytes() if CALIBRATION.exists() else b"") == before
     (folder / "own.json").write_text("{")
     assert Judge.shipped(folder).calibration == Judge.shipped().calibration, "a broken one is passed over"
+
+
+def test_what_was_held_back_is_judged_by_what_the_model_wrote(tmp_path: Path) -> None:
+    item = {"signals": {"a": 1.0}, "answerable": True, "right": False, "draft_right": True}
+    (tmp_path / "run.json").write_text(json.dumps([item]))
+    assert [row.right for row in judged(tmp_path / "run.json")] == [True]
 
 
 def test_auroc_counts_ties_half() -> None:

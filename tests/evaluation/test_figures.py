@@ -23,6 +23,12 @@ def test_what_is_always_the_same_has_no_width() -> None:
     assert (figure.value, figure.low, figure.high) == (0.5, 0.5, 0.5)
 
 
+def test_three_of_three_is_not_certainty() -> None:
+    every, none = mean_of([True] * 3, seed=1), mean_of([False] * 3, seed=1)
+    assert (every.value, every.high) == (none.high + every.low, 1.0) == (1.0, 1.0)
+    assert every.low == pytest.approx(0.4385, abs=1e-3)  # Wilson's interval of 3 in 3
+
+
 def test_the_same_seed_gives_the_same_interval_and_nothing_gives_none() -> None:
     values = [float(n % 3) for n in range(40)]
     assert mean_of(values, seed=4) == mean_of(values, seed=4)

@@ -20,13 +20,14 @@ from core.evaluation.dataset import Entry, load_dataset
 from core.evaluation.ledger import unaccounted
 from core.evaluation.report import table
 from core.evaluation.run import Spec, evaluate
-from core.evaluation.runs import COMPLETE, FAILED, INTERRUPTED, RUNNING, STOPPED
+from core.evaluation.runs import COMPLETE, FAILED, INTERRUPTED, RUNNING, STOPPED, Item
+from core.evaluation.told import Told
 from core.models.status import DOWN
 from core.services import Services
 from core.settings import Settings
 from core.storage.tables import EvaluationRunRow
 from core.traces import Trace
-from core.types import ChatMessage, Passage, Usage
+from core.types import ChatMessage, Cited, Claim, Passage, Usage, Verdict
 from tests.evaluation.conftest import TEXTS, write_set
 from tests.small import SmallClient
 
@@ -230,6 +231,52 @@ def test_a_question_that_fails_is_not_right_and_a_model_that_always_fails_ends_i
         evaluate(live, load_dataset(dataset_folder), Spec("answers"), quiet, working=working)
     newest = live.evaluations.book.list_runs(owner_id=ME)[0]
     assert (newest.state, newest.error, newest.asked) == (FAILED, "The model crashed.", 4)
+
+
+def test_a_question_that_fails_counts_against_the_product_also_in_the_pairs(
+    live: Services, client: SmallClient, dataset_folder: Path, working: Working
+) -> None:
+    good, failed = client.reply, []
+
+    def once(messages):  # type: ignore[no-untyped-def]
+        if not failed:
+            failed.append(1)
+            raise ModelCrashed("The model crashed.")
+        return good(messages)
+
+    client.reply = once
+    report = evaluate(live, load_dataset(dataset_folder), Spec("answers", plain=True), quiet, working=working)
+    assert report.figures["right, better than plain by"].n == 4
+    assert report.figures["right, better than plain by"].value == pytest.approx(0.75), "three of four, not of three"
+    assert report.figures["first word, share of plain's time"].n == 4
+
+
+def test_an_answer_that_says_what_is_not_there_is_no_abstention() -> None:
+    claim = Claim(0, 20, Verdict.supported, 1.0, (1,))
+    answer = Cited("The contract does not specify a fee [1].", (), claims=(claim,), confidence=0.8)
+    assert not Told.of(answer).abstained
+    held_back = Cited("I could not find this. I searched for “Paris or London”.", (), abstained=True, confidence=0.1)
+    assert Told.of(held_back).draft == "", "the question's words are not the model's answer"
+
+
+def test_questions_with_other_words_are_not_the_same_and_those_nobody_knows_tell_nothing(live: Services) -> None:
+    book, ids = live.evaluations.book, []
+    for texts in (("How heavy?", "How old?", "Why?"), ("How heavy?", "How wide?", "Why?")):
+        run_id = book.begin(owner_id=ME, kind="answers", dataset="x", dataset_sha256="", seed=1, wanted=3, pipeline={})
+        book.add(run_id, [Item(str(n), text, 1.0, {"judged": text != "Why?"}) for n, text in enumerate(texts)])
+        ids.append(run_id)
+    pairs, better = book.compare(*ids, owner_id=ME)
+    assert [pair.question for pair in pairs] == ["How heavy?"]
+    assert better.n == 1
+
+
+def test_a_run_does_not_stay_running_whatever_ends_it(live: Services) -> None:
+    book = live.evaluations.book
+    run_id = book.begin(owner_id=ME, kind="answers", dataset="x", dataset_sha256="", seed=1, wanted=3, pipeline={})
+    with pytest.raises(ZeroDivisionError), book.ending(run_id):
+        1 / 0  # noqa: B018
+    assert book.get(run_id, owner_id=ME).state == FAILED
+    assert book.get(run_id, owner_id=ME).error
 
 
 def test_two_runs_are_compared_in_pairs_with_the_largest_loss_first(

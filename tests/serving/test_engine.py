@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -162,6 +163,13 @@ def test_system_prompt_is_shared_with_a_conversation_that_goes_on(running: Engin
     _, again = ask(running, system, "The first " + words(40), answer, "Go on.")
     assert other.cached_tokens > 100
     assert again.cached_tokens > other.prompt_tokens
+
+
+def test_what_two_have_in_common_is_read_once_when_they_ask_at_the_same_moment(running: Engine) -> None:
+    system = "Nobody has asked with this before. " + words(60)
+    with ThreadPoolExecutor(SLOTS) as people:
+        answers = list(people.map(lambda question: ask(running, system, question), ["What is fire?", "What is sand?"]))
+    assert sorted(usage.cached_tokens > 100 for _, usage in answers) == [False, True]
 
 
 def test_nothing_known_is_used_when_that_is_not_wanted(running: Engine) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from core.serving.admission import waits
-from core.serving.native.pace import GRAIN, LARGEST, SMALLEST, Pace
+from core.serving.native.pace import GRAIN, LARGEST, SMALLEST, TILE, Pace
 from core.serving.native.slots import common_prefix
 from core.serving.native.text_stream import TextStream
 from core.serving.waiting import Line
@@ -79,8 +79,9 @@ def paced(seconds: float) -> Pace:
 
 def test_slow_machine_reads_little_at_a_time_while_others_write() -> None:
     slow, fast = paced(0.1), paced(0.002)
-    assert slow.prompt_tokens(0, writing=True) == SMALLEST
-    assert slow.prompt_tokens(0, writing=False) == 32
+    assert slow.prompt_tokens(0, writing=True) == TILE, "less would be read hardly faster"
+    assert slow.prompt_tokens(0, writing=True, documents=True) == SMALLEST
+    assert slow.prompt_tokens(0, writing=False) == TILE
     assert fast.prompt_tokens(0, writing=True) == 256
     assert fast.prompt_tokens(0, writing=False) == LARGEST
 

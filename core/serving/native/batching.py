@@ -82,10 +82,10 @@ class Batcher:
         """Take over what other slots or earlier requests have read of this prompt; returns how many tokens."""
         if slot.work is None or not request.options.cache_prompt or not self.chat.model.divisible:
             return 0
-        for other, theirs in ((work, slot) for work, slot in self._working() if work is not slot.work):
-            if other.request.options.cache_prompt:
-                slot.work.shared[theirs.number] = common_prefix(other.request.given, request.given)
-                other.shared.pop(slot.number, None)
+        for work, other in self._working():
+            if other is not slot and work.request.options.cache_prompt:
+                slot.work.shared[other.number] = common_prefix(work.request.given, request.given)
+                work.shared.pop(slot.number, None)
         self._copy_from_donor(slot)
         known = self.prefixes.restore(slot.number, request.given[:-1], system=request.system, known=len(slot.tokens))
         if known:
