@@ -32,6 +32,8 @@
 show it as it is; causes and traces go to the log.
 """
 
+import math
+
 
 class GroundworkError(Exception):
     """Anything Groundwork raises on purpose; `status` is its HTTP status, `code` its name for programs."""
@@ -190,6 +192,12 @@ class Cancelled(ModelError):
     """Somebody pressed Stop, or the connection is gone."""
 
     status = 499
+
+
+def busy(sentence: str, seconds: float) -> ModelBusy:
+    """The error of a full queue: the sentence with about how long to wait, a whole number from 1 to 60 seconds."""
+    after = min(60, max(1, math.ceil(seconds)))
+    return ModelBusy(f"{sentence} Try again in {after} second{'' if after == 1 else 's'}.", retry_after=after)
 
 
 def from_code(code: str, message: str) -> GroundworkError:

@@ -60,10 +60,19 @@ class FeedbackBook:
         self.db = db
 
     def rate(
-        self, message_id: int, *, user_id: str, thumb: int | None, reasons: Sequence[str] = (), comment: str = ""
+        self,
+        message_id: int,
+        *,
+        user_id: str,
+        thumb: int | None,
+        reasons: Sequence[str] | None = None,
+        comment: str | None = None,
     ) -> None:
-        """Set, change or (with None) take back a rating. Raises NotFound for what is not an answer of the user's."""
-        if unknown := [reason for reason in reasons if reason not in REASONS]:
+        """Set, change or (with None) take back a rating; reasons and comment that are not given stay as they are.
+
+        Raises NotFound for what is not an answer of the user's, BadQuestion.
+        """
+        if unknown := [reason for reason in reasons or () if reason not in REASONS]:
             raise BadQuestion(f"{unknown[0]} is not one of the reasons.")
         with self.db.write() as session:
             answer = session.get(MessageRow, message_id)
@@ -78,9 +87,13 @@ class FeedbackBook:
                     session.delete(row)
                 return
             if row is None:
-                row = FeedbackRow(message_id=message_id, user_id=user_id)
+                row = FeedbackRow(message_id=message_id, user_id=user_id, reasons=[], comment="")
                 session.add(row)
-            row.thumb, row.reasons, row.comment = thumb, list(reasons), comment.strip()[:LONGEST_COMMENT]
+            row.thumb = thumb
+            if reasons is not None:
+                row.reasons = list(reasons)
+            if comment is not None:
+                row.comment = comment.strip()[:LONGEST_COMMENT]
             row.reviewed_at = row.reviewed_by = None  # a changed verdict is a new one to look at
 
     def entries(

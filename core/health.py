@@ -111,6 +111,8 @@ def _health(status: ServerStatus) -> Health:
             return Health("error", model.error or f"The model {model.id} cannot be loaded.", chat.id)
     if chat.ended and chat.status == "loading":
         sentence = f"The model stopped ({chat.ended}) and is started again. Answers go on by themselves."
+        if chat.error:
+            sentence = f"The model stopped ({chat.ended}), and it is tried to start it again. {chat.error}"
         return Health("loading", sentence, chat.id)
     if embedder.status == "loading" and embedder.phase:
         return Health("loading", f"The embedding model is being prepared: {embedder.phase}.", chat.id)

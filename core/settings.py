@@ -133,7 +133,7 @@ class Settings(BaseSettings):
 
     @cached_property
     def calibrations(self) -> Path:
-        """Folder of what collections have of their own to tell how sure an answer is."""
+        """Folder of what was fitted here to tell how sure an answer is."""
         return self.data / "calibrations"
 
     @cached_property

@@ -30,6 +30,9 @@ def test_a_person_has_one_rating_for_an_answer(live: Services, answers: list[int
         live.settings.chat_model,
         1,
     )
+    live.feedback.rate(answers[0], user_id=ME, thumb=1)
+    (entry,) = live.feedback.entries(owner_id=ME)
+    assert (entry.thumb, entry.reasons, entry.comment) == (1, ("wrong",), "It is 36."), "only the thumb was changed"
     live.feedback.rate(answers[0], user_id=ME, thumb=None)
     assert live.feedback.entries(owner_id=ME) == []
 

@@ -52,6 +52,15 @@ def test_what_the_server_says_becomes_a_word_and_a_sentence(
     assert bool(health.sentence) == (word != "ready")
 
 
+@pytest.mark.usefixtures("installed")
+def test_a_model_that_cannot_be_started_again_yet_says_why(live: Services, client: SmallClient) -> None:
+    crashed = ModelStatus("a", "loading", "a needs 1.2 GB of memory.", ended="it was killed")
+    health = look(live, client, ServerStatus("loading", crashed, OK))
+    assert health.word == "loading"
+    assert "it was killed" in health.sentence
+    assert "1.2 GB" in health.sentence
+
+
 def test_missing_files_are_named_before_anything_else(live: Services, client: SmallClient) -> None:
     health = look(live, client, ServerStatus("error", ModelStatus("a", "error", "x"), OK))
     assert health.word == "missing"

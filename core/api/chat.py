@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import AsyncIterator
 from dataclasses import asdict, replace
@@ -17,10 +18,26 @@ from starlette.responses import JSONResponse, StreamingResponse
 from core import services
 from core.chat.turns import LiveTurn
 from core.chat.verdicts import to_row
-from core.errors import BadQuestion, GroundworkError, ModelBusy, from_code
-from core.types import ChatMessage, Citation, Cited, Done, Event, Failed, Passage, Retrieved, Scope, Token, Usage
+from core.errors import BadQuestion, Cancelled, GroundworkError, ModelBusy, from_code
+from core.types import (
+    ChatMessage,
+    Citation,
+    Cited,
+    Done,
+    Event,
+    Failed,
+    Passage,
+    Reading,
+    Retrieved,
+    Scope,
+    Token,
+    Usage,
+    Waiting,
+)
 
 MODEL = "groundwork"
+HEAD_SECONDS = 5.0  # for the head of a stream: many clients wait ten seconds for it
+TAKEN_ON = (Waiting, Reading, Token, Cited)  # the first of these tells that the queue was not full
 NO_BUFFERING = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 router = APIRouter(tags=["chat"])
@@ -59,6 +76,7 @@ async def complete(body: ChatRequest, request: Request) -> JSONResponse | Stream
     """Answer the last message of the user from the documents; earlier messages are its history."""
     turn = await anyio.to_thread.run_sync(_start, body)
     if body.stream:
+        await _begun(turn, request)
         return StreamingResponse(_stream(turn), media_type="text/event-stream", headers=NO_BUFFERING)
     try:
         while not await anyio.to_thread.run_sync(turn.ended, 0.5):
@@ -67,6 +85,27 @@ async def complete(body: ChatRequest, request: Request) -> JSONResponse | Stream
     finally:
         _hung_up(turn)
     return JSONResponse(_completion(turn))
+
+
+async def _begun(turn: LiveTurn, request: Request) -> None:
+    """Wait until the model has taken the question on: what fails before that has an HTTP status, as everywhere else.
+
+    After HEAD_SECONDS the answer begins all the same, so that the line is kept open while nothing is said. Raises what
+    the turn failed with.
+    """
+    end, waiting = time.monotonic() + HEAD_SECONDS, True
+    try:
+        while turn.active and time.monotonic() < end and not any(isinstance(event, TAKEN_ON) for event in turn.events):
+            await anyio.to_thread.run_sync(turn.wait, len(turn.events), 0.5)
+            if await request.is_disconnected():
+                raise Cancelled("The connection was closed.")
+        waiting = False
+    finally:
+        if waiting:
+            _hung_up(turn)
+    failed = next((event for event in turn.events if isinstance(event, Failed)), None)
+    if failed and not turn.text:
+        raise _error(failed)
 
 
 def _hung_up(turn: LiveTurn) -> None:
@@ -136,8 +175,9 @@ def _chunk(event: Event) -> dict[str, Any] | None:
             return {"choices": [_choice({}, "stop")], **extra}
         case Done(usage):
             return {"choices": [], "usage": _usage(usage)}
-        case Failed(message, code, _):
-            return {"error": {"code": code, "type": code, "message": message}}
+        case Failed(message, code, retry_after):
+            later = {} if retry_after is None else {"retry_after": math.ceil(retry_after)}
+            return {"error": {"code": code, "type": code, "message": message, **later}}
         case _:
             return None
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from core.chat.confidence import CALIBRATION, Calibration, Judged, fit, save
+from core.chat.confidence import OWN, Calibration, Judged, fit, save
 from core.errors import SettingsError
 from core.settings import Settings
 
@@ -31,7 +31,7 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     """Fit, write and say how good it is. Raises SettingsError for a file that is no run."""
     if options.collection and not re.fullmatch(r"[0-9a-f]{32}", options.collection):
         raise SettingsError("That is no id of a collection. GET /api/v1/collections tells the ids.")
-    own = settings.calibrations / f"{options.collection}.json" if options.collection else CALIBRATION
+    own = settings.calibrations / (f"{options.collection}.json" if options.collection else OWN)
     made = fit(list(judged(options.run_file)), name=options.name or options.run_file.stem)
     save(made, options.out or own)
     sys.stdout.write((json.dumps(made.as_dict(), indent=1) if options.json else in_words(made)) + "\n")

@@ -17,7 +17,7 @@ from sqlalchemy import select
 
 from core.chat.records import Recipe
 from core.chat.request import AnswerRequest
-from core.chat.turns import LiveTurn
+from core.chat.turns import LiveTurn, job
 from core.errors import Cancelled, Conflict, GroundworkError
 from core.guard import clean_question
 from core.prompts import Prompts
@@ -54,6 +54,7 @@ class Comparison:
     sides: tuple[Contender, Contender]
     turns: tuple[LiveTurn, LiveTurn]
     id: str = field(default_factory=lambda: uuid4().hex)
+    user_id: str = ""
     better: str = ""
     cancel: threading.Event = field(default_factory=threading.Event)
 
@@ -95,13 +96,21 @@ class Comparisons:
         if first == second:
             raise Conflict("Choose two different models, or two different versions of the prompt.")
         sides = (first, second) if secrets.randbelow(2) else (second, first)
-        comparison = Comparison(question, sides, (LiveTurn("left", 0), LiveTurn("right", 0)))
+        turns = (LiveTurn("left", 0), LiveTurn("right", 0))
+        comparison = Comparison(question, sides, turns, user_id=scope.owner_id)
         with self._lock:
             if self._running and self._running.active:
                 raise Conflict("A comparison is running already. Wait for it, or stop it.")
             self._running = comparison
         threading.Thread(target=self._run, args=(comparison, scope), name="comparison", daemon=True).start()
         return comparison
+
+    def undecided(self, *, user_id: str) -> Comparison | None:
+        """A person's comparison that runs, or waits for the choice: a page that was loaded again goes on with it."""
+        found = self._running
+        if found is None or found.user_id != user_id or found.better:
+            return None
+        return found if found.active or found.complete else None
 
     def prefer(self, comparison: Comparison, better: str, *, user_id: str) -> None:
         """Keep which answer somebody finds better. Raises Conflict while there is nothing to choose."""
@@ -136,15 +145,14 @@ class Comparisons:
     def _run(self, comparison: Comparison, scope: Scope) -> None:
         passages: tuple[Passage, ...] | None = None
         for side, turn in zip(comparison.sides, comparison.turns, strict=True):
-            try:
-                passages = self._answer(comparison, side, turn, scope, passages)
-            except Cancelled as stopped:
-                turn.append(Failed(str(stopped), stopped.code))
-            except GroundworkError as problem:
-                log.warning("comparison: %s: %s", side.model, problem)
-                turn.append(Failed(str(problem), problem.code))
-            finally:
-                turn.end()
+            with job(turn):
+                try:
+                    passages = self._answer(comparison, side, turn, scope, passages)
+                except Cancelled as stopped:
+                    turn.append(Failed(str(stopped), stopped.code))
+                except GroundworkError as problem:
+                    log.warning("comparison: %s: %s", side.model, problem)
+                    turn.append(Failed(str(problem), problem.code))
 
     def _answer(
         self,

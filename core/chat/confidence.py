@@ -1,6 +1,7 @@
 """How likely the documents hold the answer: a logistic model over the signals of an answer.
 
-It is fitted on questions with known answers and questions without any, and kept as a small JSON: one ships.
+It is fitted on questions with known answers and questions without any, and kept as a small JSON. One may ship with
+Groundwork; those that are fitted here are in the data folder, and go before it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from numpy.typing import NDArray
 from core.errors import SettingsError
 from core.settings import ROOT
 
-CALIBRATION = ROOT / "data" / "calibration.json"
+CALIBRATION = ROOT / "data" / "calibration.json"  # that ships, where one does
+OWN = "own.json"  # of this installation, in its folder of calibrations
 STEPS = 60  # of Newton's method; it is done after about ten
 PULL = 3.0  # of the weights towards nothing: the signals say much of the same
 KEEP = 0.97  # share of the right answers that the chosen point lets through

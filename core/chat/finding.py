@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableConfig
@@ -11,6 +12,7 @@ from langchain_core.runnables import RunnableConfig
 from core.chat.neighbours import merged
 from core.chat.request import AnswerRequest
 from core.chat.speaking import raise_if
+from core.models.connection import unless_cancelled
 from core.retrieval.retriever import HybridRetriever, from_langchain
 from core.types import Event, Passage, Scope, Searching
 
@@ -28,10 +30,9 @@ def find(
     with request.trace.span("retrieve") as attributes:
         asked = list(dict.fromkeys(queries))
         searching = _within(retriever, request.scope, times=WIDER if len(asked) > 1 else 1)
-        found = [
-            [from_langchain(document, rank) for rank, document in enumerate(searching.invoke(query, config), 1)]
-            for query in asked
-        ]
+        # Embedding and reranking wait for the model server, and know nothing of Stop.
+        results = [unless_cancelled(partial(searching.invoke, query, config), request.cancel) for query in asked]
+        found = [[from_langchain(document, rank) for rank, document in enumerate(one, 1)] for one in results]
         together = side_by_side(found)[: _most(retriever)]
         attributes["passages"] = len(together)
         if len(found) > 1:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.chat.citations import MARKER, Checked, abstains, nearest
-from core.chat.confidence import CALIBRATION, Calibration, load
+from core.chat.confidence import CALIBRATION, OWN, Calibration, load
 from core.chat.signals import signals
 from core.errors import SettingsError
 from core.guard import visible
@@ -26,7 +26,7 @@ NOT_FROM_DOCUMENTS = "Not from your documents, but from what the model knows:"
 class Judge:
     """Decides whether an answer is given as one. Without a calibration only the model's own abstention counts.
 
-    `folder` has the calibrations of collections, each named by the collection's id.
+    `folder` has the calibrations that were fitted here: of all documents, and of collections by their ids.
     """
 
     calibration: Calibration | None = None
@@ -34,19 +34,17 @@ class Judge:
 
     @classmethod
     def shipped(cls, folder: Path | None = None) -> Judge:
-        """With the generic calibration; without it answers have no confidence, and nothing else is missing."""
-        return cls(load(CALIBRATION) if CALIBRATION.exists() else None, folder)
+        """With the calibration that was fitted here, or else the one that ships.
+
+        Without any, answers have no confidence, and nothing else is missing.
+        """
+        own = _found(folder / OWN) if folder else None
+        return cls(own or _found(CALIBRATION), folder)
 
     def of(self, collection_id: str | None) -> Judge:
         """The judge of a collection: with its own calibration, where it has one."""
-        path = self.folder / f"{collection_id}.json" if self.folder and collection_id else None
-        if path is None or not path.exists():
-            return self
-        try:
-            return Judge(load(path))
-        except SettingsError as problem:  # answers do not wait until somebody has repaired a file
-            log.warning("the generic calibration is used: %s", problem)
-            return self
+        own = _found(self.folder / f"{collection_id}.json") if self.folder and collection_id else None
+        return Judge(own) if own else self
 
     def weighs(self, signal: str) -> bool:
         """Whether a signal counts in the calibration."""
@@ -71,6 +69,17 @@ class Judge:
             checked.text, checked.citations, claims=checked.claims, unsupported=checked.unsupported, confidence=sure,
             signals=found,
         )  # fmt: skip
+
+
+def _found(path: Path) -> Calibration | None:
+    """The calibration of a file, if it is there and is one: answers do not wait until somebody has repaired it."""
+    if not path.exists():
+        return None
+    try:
+        return load(path)
+    except SettingsError as problem:
+        log.warning("a calibration is passed over: %s", problem)
+        return None
 
 
 def abstention(

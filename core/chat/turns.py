@@ -5,45 +5,35 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 from uuid import uuid4
 
 from core.chat.conversations import Conversations
+from core.chat.live_turn import LiveTurn
 from core.chat.records import TurnRecords, TurnResult
 from core.chat.request import AnswerRequest
-from core.errors import Cancelled, Conflict, GroundworkError, ModelBusy
+from core.errors import Cancelled, Conflict, GroundworkError, ModelBusy, busy
 from core.guard import clean_question
 from core.traces import Trace
-from core.types import (
-    ChatMessage,
-    Cited,
-    Condensed,
-    Done,
-    Event,
-    Failed,
-    MessageState,
-    Reading,
-    Remembering,
-    Retrieved,
-    Scope,
-    Searching,
-    Summarising,
-    Token,
-    Waiting,
-)
+from core.types import ChatMessage, Cited, Done, Failed, MessageState, Retrieved, Scope
 
 if TYPE_CHECKING:
     from core.chat.chain import AnswerChain
+
+__all__ = ["LiveTurn", "Turns", "job"]
 
 log = logging.getLogger(__name__)
 
 MOST_TURNS = 64
 SAVE_SECONDS = 1.0
 STOPPED = "You stopped this answer."
+UNEXPECTED = "Something went wrong inside Groundwork. The log names it {}; your question is kept."
 CLOSED = "Groundwork was closed while this answer was being written."
+USUAL_SECONDS = 20.0  # that an answer takes, before one has ended
+WEIGHT = 0.1  # of the newest answer in the running mean
 
 
 class Draft(Protocol):
@@ -52,70 +42,17 @@ class Draft(Protocol):
     def __call__(self, *, trace: Trace) -> AnswerRequest: ...
 
 
-@dataclass
-class LiveTurn:
-    """A turn that runs now, or ended a moment ago. Pages and the API only read it, and may cancel it."""
-
-    conversation_id: str
-    message_id: int
-    events: list[Event] = field(default_factory=list)
-    text: str = ""
-    query: str = ""
-    active: bool = True
-    cancel: threading.Event = field(default_factory=threading.Event)
-    _changed: threading.Condition = field(default_factory=threading.Condition)
-
-    def append(self, event: Event) -> None:
-        with self._changed:
-            self.events.append(event)
-            if isinstance(event, Token):
-                self.text += event.text
-            elif isinstance(event, Condensed):
-                self.query = event.query
-            self._changed.notify_all()
-
-    def end(self) -> None:
-        with self._changed:
-            self.active = False
-            self._changed.notify_all()
-
-    def wait(self, seen: int, timeout: float) -> int:
-        """Return the number of events once there are more than `seen`, the turn is over, or the time is up."""
-        with self._changed:
-            self._changed.wait_for(lambda: len(self.events) > seen or not self.active, timeout)
-            return len(self.events)
-
-    def ended(self, timeout: float) -> bool:
-        """Wait for the end; whether it came within the time."""
-        with self._changed:
-            return self._changed.wait_for(lambda: not self.active, timeout)
-
-    def stage(self) -> str:
-        """What is being done now, in words for people."""
-        for event in reversed(self.events):
-            match event:
-                case Waiting(restarted=why) if why:
-                    return f"The model is started again ({why}); the answer goes on in a few seconds"
-                case Waiting(position, seconds):
-                    about = f", about {seconds:.0f} s" if seconds else ""
-                    return f"Waiting for the model: place {position} in the queue{about}"
-                case Summarising(done, total, title) if done < total:
-                    return f"Reading {title}: part {done + 1} of {total}"
-                case Summarising():
-                    return "Putting the summary together"
-                case Remembering(messages):
-                    return f"Making notes of the first {messages} messages"
-                case Reading(done, total) if done < total:
-                    return f"Reading: {done:,} of {total:,} tokens"
-                case Reading():
-                    return "Writing"
-                case Retrieved(passages):
-                    return f"Reading {len(passages)} passage{'' if len(passages) == 1 else 's'}"
-                case Searching():
-                    return "Searching your documents"
-                case _:
-                    continue
-        return "Thinking"
+@contextmanager
+def job(turn: LiveTurn) -> Iterator[None]:
+    """The edge of a background job: a turn ends with it, and says so, whatever nobody expected goes wrong."""
+    try:
+        yield
+    except Exception:  # the page shows the mark, the log has the rest
+        mark = uuid4().hex[:8]
+        log.exception("turn %s failed [%s]", turn.message_id or turn.conversation_id, mark)
+        turn.append(Failed(UNEXPECTED.format(mark), "internal"))
+    finally:
+        turn.end()
 
 
 class Turns:
@@ -133,7 +70,9 @@ class Turns:
         self.records = records
         self._name = name_conversation
         self._live: dict[str, LiveTurn] = {}
-        self._lock = threading.Lock()
+        self._reserved: set[str] = set()  # conversations whose next turn is being stored
+        self._usual = USUAL_SECONDS
+        self._lock = threading.Lock()  # guards these three
         self._closing = threading.Event()
 
     def begin(
@@ -141,11 +80,12 @@ class Turns:
     ) -> LiveTurn:
         """Open a conversation with its first question. Raises BadQuestion, NotFound, ModelBusy, and opens none."""
         question = clean_question(question)
-        self._check_room()
-        conversation_id = self.conversations.create(
-            owner_id=owner_id, collection_id=collection_id, document_id=document_id
-        )
-        return self.ask(conversation_id, question, owner_id=owner_id)
+        with self._place(uuid4().hex):
+            conversation_id = self.conversations.create(
+                owner_id=owner_id, collection_id=collection_id, document_id=document_id
+            )
+            ids = self.records.add_question(conversation_id, question, owner_id=owner_id)
+            return self._start(conversation_id, ids, owner_id)
 
     def ask(self, conversation_id: str, question: str, *, owner_id: str, instead_of: int | None = None) -> LiveTurn:
         """Store a question and start its answer.
@@ -154,34 +94,30 @@ class Turns:
         NotFound, Conflict while another answer of this conversation is being written, ModelBusy.
         """
         question = clean_question(question)
-        self._check_free(conversation_id)
-        ids = self.records.add_question(conversation_id, question, owner_id=owner_id, instead_of=instead_of)
-        return self._start(conversation_id, ids, owner_id)
+        with self._place(conversation_id):
+            ids = self.records.add_question(conversation_id, question, owner_id=owner_id, instead_of=instead_of)
+            return self._start(conversation_id, ids, owner_id)
 
     def regenerate(self, conversation_id: str, message_id: int, *, owner_id: str) -> LiveTurn:
         """Answer the question of this answer once more; the earlier answer stays as a branch."""
-        self._check_free(conversation_id)
-        ids = self.records.add_answer(conversation_id, message_id, owner_id=owner_id)
-        return self._start(conversation_id, ids, owner_id)
+        with self._place(conversation_id):
+            ids = self.records.add_answer(conversation_id, message_id, owner_id=owner_id)
+            return self._start(conversation_id, ids, owner_id)
 
     def ask_once(self, question: str, scope: Scope, *, history: Sequence[ChatMessage] = ()) -> LiveTurn:
         """Answer without storing anything: for programs and the command line. Raises BadQuestion, ModelBusy."""
         question = clean_question(question)
-        self._check_room()
         turn = LiveTurn(f"once-{uuid4().hex}", 0)
-        draft = partial(self.records.draft, question, scope, history=tuple(history), cancel=turn.cancel)
-        self._keep(turn)
-        threading.Thread(target=self._run_once, args=(turn, draft), name="turn-once", daemon=True).start()
-        return turn
+        return self._start_once(
+            turn, partial(self.records.draft, question, scope, history=tuple(history), cancel=turn.cancel)
+        )
 
     def try_prompt(self, message_id: int, prompt: str, *, owner_id: str) -> LiveTurn:
         """Answer an earlier question again from the same passages with another text of the answer prompt."""
-        self._check_room()
         turn = LiveTurn(f"try-{uuid4().hex}", 0)
-        draft = partial(self.records.replay, message_id, prompt, owner_id=owner_id, cancel=turn.cancel)
-        self._keep(turn)
-        threading.Thread(target=self._run_once, args=(turn, draft), name="turn-try", daemon=True).start()
-        return turn
+        return self._start_once(
+            turn, partial(self.records.replay, message_id, prompt, owner_id=owner_id, cancel=turn.cancel)
+        )
 
     def active(self, conversation_id: str) -> LiveTurn | None:
         turn = self._live.get(conversation_id)
@@ -201,14 +137,30 @@ class Turns:
         end = time.monotonic() + timeout
         return all(turn.ended(max(0.0, end - time.monotonic())) for turn in list(self._live.values()))
 
-    def _check_free(self, conversation_id: str) -> None:
-        if self.active(conversation_id):
-            raise Conflict("An answer is still being written in this conversation. Stop it or wait for it.")
-        self._check_room()
+    @contextmanager
+    def _place(self, conversation_id: str) -> Iterator[None]:
+        """Hold a place until the turn is stored and begun, so that nobody else takes it. Raises Conflict, ModelBusy."""
+        with self._lock:
+            if conversation_id in self._reserved or self.active(conversation_id):
+                raise Conflict("An answer is still being written in this conversation. Stop it or wait for it.")
+            running = [turn for turn in self._live.values() if turn.active]
+            if len(running) + len(self._reserved) >= MOST_TURNS:
+                oldest = min((turn.began for turn in running), default=time.monotonic())
+                left = self._usual - (time.monotonic() - oldest)
+                raise busy(f"{MOST_TURNS} answers are being written already.", left)
+            self._reserved.add(conversation_id)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._reserved.discard(conversation_id)
 
-    def _check_room(self) -> None:
-        if self.running() >= MOST_TURNS:
-            raise ModelBusy(f"{MOST_TURNS} answers are being written already. Try again in a moment.")
+    def _start_once(self, turn: LiveTurn, draft: Draft) -> LiveTurn:
+        """Start a turn that is not stored."""
+        with self._place(turn.conversation_id):
+            self._keep(turn)
+        threading.Thread(target=self._run_once, args=(turn, draft), name="turn-once", daemon=True).start()
+        return turn
 
     def _start(self, conversation_id: str, message_id: int, owner_id: str) -> LiveTurn:
         turn = LiveTurn(conversation_id, message_id)
@@ -222,29 +174,35 @@ class Turns:
             self._live[turn.conversation_id] = turn
 
     def _run_once(self, turn: LiveTurn, draft: Draft) -> None:
-        trace = Trace()
-        result = self._answer(turn, draft, trace)
-        if result.cited:
-            turn.append(result.cited)
-            turn.append(Done(trace.usage))
-        turn.end()
+        with job(turn):
+            trace = Trace()
+            result = self._answer(turn, draft, trace)
+            self._tell(turn, result, trace)
 
     def _run(self, turn: LiveTurn, owner_id: str) -> None:
-        threading.Thread(target=self._save_while_writing, args=(turn,), name="turn-save", daemon=True).start()
-        trace = Trace()
-        draft = partial(self.records.request, turn.message_id, owner_id=owner_id, cancel=turn.cancel)
-        result = self._answer(turn, draft, trace)
-        try:
-            self.records.finish(turn.message_id, result, trace)
-        except GroundworkError as problem:  # a full disk: the answer stays on the screen, and the page says so
-            log.warning("answer %s could not be stored: %s", turn.message_id, problem)
-            turn.append(Failed(str(problem), problem.code))
+        complete = False
+        with job(turn):
+            threading.Thread(target=self._save_while_writing, args=(turn,), name="turn-save", daemon=True).start()
+            trace = Trace()
+            draft = partial(self.records.request, turn.message_id, owner_id=owner_id, cancel=turn.cancel)
+            result = self._answer(turn, draft, trace)
+            try:
+                self.records.finish(turn.message_id, result, trace)
+            except GroundworkError as problem:  # a full disk: the answer stays on the screen, and the page says so
+                log.warning("answer %s could not be stored: %s", turn.message_id, problem)
+                turn.append(Failed(str(problem), problem.code))
+            self._tell(turn, result, trace)
+            complete = result.state == MessageState.complete
+        if complete:
+            self._name(turn.conversation_id, owner_id)
+
+    def _tell(self, turn: LiveTurn, result: TurnResult, trace: Trace) -> None:
+        """Tell the end of an answer, and remember how long it took."""
         if result.cited:
             turn.append(result.cited)
             turn.append(Done(trace.usage))
-        turn.end()
-        if result.state == MessageState.complete:
-            self._name(turn.conversation_id, owner_id)
+            with self._lock:
+                self._usual += WEIGHT * (time.monotonic() - turn.began - self._usual)
 
     def _answer(self, turn: LiveTurn, draft: Draft, trace: Trace) -> TurnResult:
         try:
@@ -261,7 +219,7 @@ class Turns:
         except Exception:  # the edge of a background job: the page shows the mark, the log has the rest
             mark = uuid4().hex[:8]
             log.exception("turn %s failed [%s]", turn.message_id, mark)
-            message = f"Something went wrong inside Groundwork. The log names it {mark}; your question is kept."
+            message = UNEXPECTED.format(mark)
             turn.append(Failed(message, "internal"))
             return TurnResult(MessageState.failed, turn.text, message)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import Cancelled, ModelUnavailable
-from core.models.connection import GONE, from_body, hang_up, raise_for, reached
+from core.models.connection import GONE, from_body, hang_up, raise_for, reached, unless_cancelled
 from core.models.status import DOWN, ServerStatus, server_status
 from core.types import ChatMessage, GenerationChunk, GenerationOptions, Usage
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:  # it takes half a second to import: `prepare` and the first q
 CONNECT_SECONDS = 3.0
 # The server sends something at least while it reads the prompt; a silence this long means that it hangs.
 SILENCE_SECONDS = 600.0
+NONSENSE = (AttributeError, KeyError, TypeError, ValueError)  # an answer that is none, of whatever listens there now
 STARTING = "The model is still starting. Try again in a few seconds."
 
 
@@ -50,6 +52,7 @@ class ModelClient:
         self._lock = threading.Lock()
         self._address: Address | None = None
         self._http: httpx2.Client | None = None
+        self._former: httpx2.Client | None = None
         self._openai: openai.OpenAI | None = None
 
     def chat(
@@ -64,14 +67,10 @@ class ModelClient:
 
         `model` is the active one unless it names a guest.
         """
-        extra = {
-            "return_progress": True,
-            "priority": options.priority,
-            "cache_prompt": options.cache_prompt,
-            **_extras(options),
-        }
+        extra = {"return_progress": True, "priority": options.priority, "cache_prompt": options.cache_prompt}
         with _asked(cancel):
-            stream = self._api().chat.completions.create(  # type: ignore[call-overload]
+            create: Callable[[], Any] = partial(
+                self._api().chat.completions.create,
                 model=model,
                 messages=[{"role": message.role, "content": message.content} for message in messages],
                 max_tokens=options.max_tokens,
@@ -81,8 +80,9 @@ class ModelClient:
                 stop=list(options.stop) or None,
                 stream=True,
                 stream_options={"include_usage": True},
-                extra_body=extra,
+                extra_body=extra | _extras(options),
             )
+            stream = unless_cancelled(create, cancel, late=lambda stream: stream.close())
             with stream, hang_up(stream.response, cancel):
                 for chunk in stream:
                     if cancel.is_set():
@@ -163,10 +163,9 @@ class ModelClient:
     def status(self) -> ServerStatus:
         """Never raises: an unreachable server is a status too."""
         try:
-            body = self._connected().get("/healthz", timeout=CONNECT_SECONDS).json()
-        except (httpx2.HTTPError, ModelUnavailable, ValueError):
+            return server_status(self._connected().get("/healthz", timeout=CONNECT_SECONDS).json())
+        except (httpx2.HTTPError, ModelUnavailable, *NONSENSE):
             return DOWN
-        return server_status(body)
 
     def metrics(self) -> str:
         """The model server's figures in Prometheus' text format. Raises ModelUnavailable."""
@@ -180,7 +179,7 @@ class ModelClient:
         try:
             reply = self._connected().get("/metrics/recent", timeout=CONNECT_SECONDS)
             return list(reply.json()["samples"])
-        except (httpx2.HTTPError, KeyError, ModelUnavailable, ValueError):
+        except (httpx2.HTTPError, ModelUnavailable, *NONSENSE):
             return []
 
     @staticmethod
@@ -190,9 +189,9 @@ class ModelClient:
 
     def close(self) -> None:
         with self._lock:
-            if self._http:
-                self._http.close()
-            self._http = self._openai = self._address = None
+            for client in filter(None, (self._http, self._former)):
+                client.close()
+            self._http = self._former = self._openai = self._address = None
 
     def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         with reached():
@@ -204,6 +203,9 @@ class ModelClient:
         address = self._read_address()
         with self._lock:
             if address != self._address or self._http is None:
+                if self._former:
+                    self._former.close()
+                self._former = self._http  # closed at the next change: somebody may be about to ask with it
                 self._http = httpx2.Client(
                     base_url=address.url,
                     headers={"Authorization": f"Bearer {address.secret}"},
@@ -229,7 +231,7 @@ class ModelClient:
         try:
             body = json.loads(self._file.read_text())
             return Address(body["port"], body["secret"], body["pid"])
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, *NONSENSE) as error:
             raise ModelUnavailable(STARTING) from error
 
 

@@ -4,14 +4,39 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from contextvars import copy_context
+from typing import TypeVar
 
 import httpx2
 
-from core.errors import ModelBusy, ModelError, ModelUnavailable, from_code
+from core.errors import Cancelled, ModelBusy, ModelError, ModelUnavailable, from_code
 
+LOOK_SECONDS = 0.05  # between two looks at whether somebody pressed Stop
 GONE = "The model server stopped or is restarting. Try again in a few seconds."
+
+Result = TypeVar("Result")
+
+
+def unless_cancelled(
+    work: Callable[[], Result], cancel: threading.Event, *, late: Callable[[Result], object] = lambda _: None
+) -> Result:
+    """The result of `work`, done in a thread of its own. Raises what it raises, and Cancelled soon after `cancel`.
+
+    What is given up ends by itself, as a request that only its server can end; `late` gets the result that nobody
+    waits for any more.
+    """
+    pool = ThreadPoolExecutor(1, thread_name_prefix="unless-cancelled")
+    doing: Future[Result] = pool.submit(copy_context().run, work)
+    pool.shutdown(wait=False)
+    while not doing.done() and not cancel.is_set():
+        wait([doing], LOOK_SECONDS)
+    if doing.done():
+        return doing.result()
+    doing.add_done_callback(lambda ended: None if ended.exception() else late(ended.result()))
+    raise Cancelled("Stopped.")
 
 
 @contextmanager
@@ -51,7 +76,7 @@ def hang_up(response: httpx2.Response, cancel: threading.Event) -> Iterator[None
 
     def watch() -> None:
         while not finished.is_set():
-            if cancel.wait(0.05):
+            if cancel.wait(LOOK_SECONDS):
                 connection = response.extensions["network_stream"].get_extra_info("socket")
                 try:
                     connection.shutdown(socket.SHUT_RDWR)

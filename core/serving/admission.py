@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from core.serving.chat_process import ChatProcess
 from core.serving.generation import Generation
+
+_USUAL = 150.0  # tokens of an answer, before any was written
+_WEIGHT = 0.1  # of the newest answer in the running mean
 
 
 def fits(generation: Generation, others: Sequence[Generation], *, slots: int, cells: int) -> bool:
@@ -19,6 +23,29 @@ def fits(generation: Generation, others: Sequence[Generation], *, slots: int, ce
     if generation.priority == "background" and 0 < len(others) >= slots - 1:
         return False
     return not others or not (generation.repeatable or any(other.repeatable for other in others))
+
+
+class Forecast:
+    """How long those who wait will wait, by the pace of the model and the usual length of its answers."""
+
+    def __init__(self) -> None:
+        self._tokens = _USUAL
+
+    def learn(self, tokens: int) -> None:
+        """An answer had so many tokens."""
+        self._tokens += _WEIGHT * (tokens - self._tokens)
+
+    def waits(
+        self, process: ChatProcess | None, running: Iterable[Generation], waiting: Iterable[Generation]
+    ) -> list[float]:
+        """Seconds until each of the waiting begins; 0 while nothing is known of the model."""
+        if process is None:
+            return [0.0 for _ in waiting]
+
+        def seconds(generation: Generation) -> float:
+            return generation.seconds_left(process.reading, process.writing, self._tokens)
+
+        return waits(list(map(seconds, running)), list(map(seconds, waiting)), process.options.slots)
 
 
 def waits(running: Sequence[float], waiting: Sequence[float], slots: int) -> list[float]:

@@ -34,11 +34,18 @@ class Child:
     def __init__(
         self, module: str, arguments: Sequence[str] = (), *, hear: Callable[[Message], None], ended: Callable[[], None]
     ) -> None:
-        """Start it. `hear` gets what it says unasked, `ended` is called once, whyever it ends."""
+        """Start it. `hear` gets what it says unasked, `ended` is called once, whyever it ends.
+
+        Raises ModelUnavailable when this machine has no room for another process.
+        """
         self._hear, self._ended = hear, ended
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+        command = [sys.executable, "-m", module, *arguments]
+        try:
+            self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        except OSError as error:  # no memory, or no room for another process
+            raise ModelUnavailable(
+                f"The model's process cannot be started ({error.strerror}). Close other programs and try again."
+            ) from error
         assert self._process.stdin
         assert self._process.stdout
         self._wire = Wire(cast(Any, self._process.stdout), cast(Any, self._process.stdin))
@@ -75,7 +82,9 @@ class Child:
         return asked
 
     def kill(self) -> None:
-        """End it at once, whatever it does."""
+        """End it at once, whatever it does; from now on it counts as gone."""
+        with self._lock:
+            self._gone = True
         self._process.kill()
 
     def close(self) -> None:
@@ -104,11 +113,11 @@ class Child:
     # --- its threads -------------------------------------------------------------------------------------
 
     def _write(self) -> None:
-        while (item := self._outgoing.get()) is not None:
-            try:
+        try:
+            while (item := self._outgoing.get()) is not None:
                 self._wire.send(*item)
-            except (OSError, ValueError):
-                return  # it is gone; the reader says so
+        except (OSError, ValueError):
+            log.debug("process %d is gone, as the reader will say", self.pid)
         try:
             if self._process.stdin:
                 self._process.stdin.close()  # which it takes as the wish to end

@@ -83,14 +83,17 @@ class Cores:
         if interrupted():
             yield False
             return
-        engines = self._engines
-        for engine in engines:
+        for engine in self._engines:
             engine.pause()
         try:
             yield True
         finally:
-            for engine in engines:
-                engine.resume()
+            self.give_back()
+
+    def give_back(self) -> None:
+        """Let the engines go on; in the middle of a turn of documents it ends that turn early."""
+        for engine in self._engines:
+            engine.resume()
 
     def nudge(self) -> None:
         """Let a waiting ingest ask whether it is interrupted."""

@@ -15,7 +15,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import GroundworkError, ModelBusy, ModelCrashed, ModelError, ModelUnavailable
+from core.errors import GroundworkError, ModelCrashed, ModelError, ModelUnavailable, busy
 from core.serving.cores import PATIENCE, SHARE, Cores
 from core.serving.vectors_process import Encoded, VectorsProcess
 
@@ -26,12 +26,17 @@ BATCH_TEXTS = 16
 BATCH_CHARACTERS = 3_000
 ALIKE = 0.7  # a text of another caller joins a batch if it is at least that long, compared with the longest
 REMEMBERED = 20_000  # vectors, by the hash of their text: 30 MB
+BUSY_SECONDS = 5.0  # after which somebody who was sent away may try again
 LULL = 1.0  # seconds without documents after which no more are expected
 LIVES = 2  # times that a batch may be begun: one that kills the process twice is given up
 
 T = TypeVar("T")
 Vector = NDArray[np.float32]
 Known = tuple[Vector, int]
+
+
+def nothing() -> None:
+    """For who has nothing to do before a process is started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +111,7 @@ class Embedder:
         job = _Job(texts, np.zeros((len(texts), self.dimension), np.float32))
         with self._changed:
             if len(self._questions) + len(self._documents) >= self._queue_limit:
-                raise ModelBusy("Too many texts are waiting for the embedding model. Try again in a little while.")
+                raise busy("Too many texts are waiting for the embedding model.", BUSY_SECONDS)
             self._recall(job)
             if not job.unfinished:
                 _succeed(job)
@@ -122,7 +127,7 @@ class Embedder:
         ranking = _Ranking(query, passages)
         with self._changed:
             if len(self._rankings) >= self._queue_limit:
-                raise ModelBusy("Too many passages are waiting for the reranker. Try again in a little while.")
+                raise busy("Too many passages are waiting for the reranker.", BUSY_SECONDS)
             self._rankings.append(ranking)
             self._changed.notify_all()
         self._cores.nudge()
@@ -171,7 +176,8 @@ class Embedder:
         with self._cores.ingest(self._due, interrupted) as granted:
             if granted:
                 begin = time.monotonic()
-                self._embed(self._documents, threads=self._threads)
+                # Starting the process again takes seconds, in which people should not wait for their answers.
+                self._embed(self._documents, threads=self._threads, before_start=self._cores.give_back)
                 end = time.monotonic()
                 self._due = end + SHARE * (end - begin)
 
@@ -188,7 +194,7 @@ class Embedder:
             log.warning("reranking failed: %s", error)
             ranking.result.set_exception(error)
 
-    def _embed(self, waiting: deque[_Job], *, threads: int) -> None:
+    def _embed(self, waiting: deque[_Job], *, threads: int, before_start: Callable[[], None] = nothing) -> None:
         with self._changed:
             for job in [job for job in waiting if job.result.cancelled()]:
                 waiting.remove(job)
@@ -197,7 +203,7 @@ class Embedder:
             return
         texts = [job.texts[place] for job, place in batch]
         try:
-            encoded = self._tried(lambda process: process.encode(texts, threads=threads))
+            encoded = self._tried(lambda process: process.encode(texts, threads=threads), before_start)
         except GroundworkError as error:
             log.warning("embedding failed: %s", error)
             with self._changed:
@@ -209,15 +215,19 @@ class Embedder:
         with self._changed:
             self._deliver(batch, encoded, waiting)
 
-    def _tried(self, work: Callable[[VectorsProcess], T]) -> T:
-        """Have the process do something; with a new one if it has ended."""
+    def _tried(self, work: Callable[[VectorsProcess], T], before_start: Callable[[], None] = nothing) -> T:
+        """Have the process do something; with a new one if it has ended, before whose start `before_start` is called.
+
+        Raises what the process says, ModelCrashed, and what starting raises.
+        """
         for _ in range(LIVES):
             if not self._process.alive:
+                before_start()
                 self._process = self._start()
             try:
                 return work(self._process)
             except ModelUnavailable:
-                if self._closing:
+                if self._closing or self._process.alive:  # alive: it only says that it has no reranker
                     raise
                 self.restarts, self.ended = self.restarts + 1, self._process.end
                 log.error("the process of %s ended: %s", self.id, self.ended)

@@ -5,30 +5,23 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from core.errors import Cancelled, GroundworkError, ModelBusy, ModelCrashed, ModelUnavailable, from_code
-from core.serving.admission import fits, waits
+from core.errors import Cancelled, GroundworkError, ModelCrashed, ModelUnavailable, busy, from_code
+from core.serving.admission import Forecast, fits
 from core.serving.chat_process import ChatProcess, Item
 from core.serving.cores import Cores
-from core.serving.generation import Counts, Finish, Generation, Listener, Token
+from core.serving.generation import Counts, Ended, Generation, Listener, Token, unheard
 from core.serving.waiting import Line
 from core.types import ChatMessage, GenerationOptions
 
 log = logging.getLogger(__name__)
 
+STOPPED = "The answer was stopped."
 STOPPING = "The model server is stopping. Try again in a few seconds."
 LOADING = "The chat model is still loading. Try again in a few seconds."
 SILENCE = 120.0  # seconds without any news of a running request: the process hangs
 TICK = 2.0  # seconds between two looks at that, and at how long people will wait
-_USUAL = 150.0  # tokens of an answer, before any was written
-_WEIGHT = 0.1  # of the newest answer in the running mean
-
-Ended = Callable[[Generation, Finish | GroundworkError], None]
-
-
-def unheard(_generation: Generation, _end: Finish | GroundworkError) -> None:
-    """For who keeps no statistics."""
 
 
 class Engine:
@@ -42,9 +35,9 @@ class Engine:
         self._running: dict[int, Generation] = {}
         self._process: ChatProcess | None = None
         self._next: ChatProcess | None = None
-        self._closing = self._stirred = self._retiring = self._documents = False
+        self._closing = self._stirred = self._retiring = self._documents = self._paused = False
         self._heard = time.monotonic()
-        self._answer_tokens = _USUAL
+        self._forecast = Forecast()
         self.counts = Counts()
         self._changed = threading.Condition()  # guards all that is above and not constant
         self._cores.rule(self)
@@ -96,7 +89,11 @@ class Engine:
         if chat.alive:  # else it waits for the next process, and is prepared when its turn comes
             self._prepare(generation, chat)
         with self._changed:
-            self._refuse_when_full()
+            try:
+                self._refuse_when_full()
+            except GroundworkError:
+                generation.withdraw()
+                raise
             self._line.add(generation)
             self._announce()
             self._stir()
@@ -105,11 +102,13 @@ class Engine:
     def cancel(self, generation: Generation) -> None:
         """Stop a request wherever it is: its listener hears Failure(Cancelled). No effect on a finished one."""
         with self._changed:
+            if generation.done:
+                return
+            generation.cancelled = True
+            generation.withdraw()
             if self._line.remove(generation):
-                self._fail(generation, Cancelled("The answer was stopped."))
+                self._fail(generation, Cancelled(STOPPED))
                 self._announce()
-            if generation.process and not generation.done:
-                generation.process.drop(generation.number)
 
     def lost(self, process: ChatProcess) -> None:
         """A process ended: what it worked on is put in front of the line and goes on with the next process, once."""
@@ -119,12 +118,21 @@ class Engine:
             if process is not self._process:
                 return
             for generation in list(self._running.values()):
-                if generation.interrupt(process.end):
+                if generation.cancelled:  # the process did not live to say that it stopped
+                    self._fail(generation, Cancelled(STOPPED))
+                elif generation.interrupt(process.end):
                     self._line.add(generation)
                 else:
                     why = f"The model was lost twice at the same place of this answer: {process.end}. Ask differently."
                     self._fail(generation, ModelCrashed(why))
             self._running.clear()
+            self._stir()
+
+    def delay(self, why: str) -> None:
+        """The next process is not there yet: those who wait hear why it takes longer."""
+        with self._changed:
+            for generation in self._line:
+                generation.delay(why)
             self._stir()
 
     def give_up(self, error: GroundworkError) -> None:
@@ -136,10 +144,12 @@ class Engine:
 
     def pause(self) -> None:
         """Let the running process stop between two steps; returns when it has."""
+        self._paused = True
         if (process := self._process) and process.alive:
             process.pause()
 
     def resume(self) -> None:
+        self._heard, self._paused = time.monotonic(), False  # it had nothing to tell meanwhile
         if (process := self._process) and process.alive:
             process.resume()
 
@@ -185,7 +195,7 @@ class Engine:
 
     def _finish(self, generation: Generation, news: Sequence[object]) -> None:
         finish = generation.finish(*news)  # type: ignore[arg-type]
-        self._answer_tokens += _WEIGHT * (finish.completion_tokens - self._answer_tokens)
+        self._forecast.learn(finish.completion_tokens)
         self._ended(generation, finish)
         with self._changed:
             self._running.pop(generation.number, None)
@@ -215,7 +225,7 @@ class Engine:
 
     def _look_after(self) -> None:
         """End a process that hangs; tell how long it takes."""
-        if self._running and self._process and time.monotonic() - self._heard > SILENCE:
+        if self._running and self._process and not self._paused and time.monotonic() - self._heard > SILENCE:
             log.error("no word from %s for %.0f s: it hangs and is ended", self._process.id, SILENCE)
             self._process.kill()
         self._announce()
@@ -263,6 +273,8 @@ class Engine:
         with self._changed:
             if error and self._line.remove(generation):
                 self._fail(generation, error)
+            if generation.done:  # also if it was stopped meanwhile: what was prepared is not wanted any more
+                generation.withdraw()
             self._stir()
 
     def _stir(self) -> None:
@@ -276,21 +288,11 @@ class Engine:
             if len(self._line) < self._queue_limit:
                 return
             soonest = next(iter(self._waits()), 1.0)
-        raise ModelBusy(
-            f"{self._queue_limit} requests are waiting for the model already. Try again in a little while.",
-            retry_after=min(60.0, max(1.0, soonest)),
-        )
+        raise busy(f"{self._queue_limit} requests are waiting for the model already.", soonest)
 
     def _announce(self) -> None:
         for position, (generation, seconds) in enumerate(zip(self._line, self._waits(), strict=True), 1):
             generation.announce(position, seconds)
 
     def _waits(self) -> list[float]:
-        if (process := self.chat) is None:
-            return [0.0] * len(self._line)
-
-        def seconds(generation: Generation) -> float:
-            return generation.seconds_left(process.reading, process.writing, self._answer_tokens)
-
-        running, waiting = map(seconds, self._running.values()), map(seconds, self._line)
-        return waits(list(running), list(waiting), process.options.slots)
+        return self._forecast.waits(self.chat, self._running.values(), self._line)

@@ -120,6 +120,7 @@ class Generation:
     prompt_tokens: int = 0
     told: list[int] = field(default_factory=list)
     interrupted: bool = False
+    cancelled: bool = False
     done: bool = False
     cached_tokens: int = 0
     read: int = 0
@@ -217,6 +218,16 @@ class Generation:
         self.done = True
         self.listener(Failure(error))
 
+    def withdraw(self) -> None:
+        """Let the process forget it: nobody wants the answer any more."""
+        if self.process:
+            self.process.drop(self.number)
+
+    def delay(self, why: str) -> None:
+        """Tell why the next process is not there yet, and then the place in the line again."""
+        self._announced = (-1, 0)
+        self.listener(Restarted(why))
+
     def interrupt(self, why: str) -> bool:
         """The process that worked on it has ended, and it waits for another; False if it seems to be the cause.
 
@@ -228,3 +239,10 @@ class Generation:
         self._lost_at, self.interrupted, self.process, self.read = len(self.told), True, None, 0
         self.listener(Restarted(why))
         return True
+
+
+Ended = Callable[[Generation, Finish | GroundworkError], None]
+
+
+def unheard(_generation: Generation, _end: Finish | GroundworkError) -> None:
+    """For who keeps no statistics of how requests end."""

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -19,11 +19,11 @@ from core.serving.cores import Cores
 from core.serving.embedder import Embedder
 from core.serving.engine import Engine
 from core.serving.fitting import TooLarge, fitted
-from core.serving.generation import Finish, Generation
 from core.serving.guests import Guests
 from core.serving.loading import ChatLoader
 from core.serving.machine import memory_of, physical_cores
 from core.serving.metrics import Metrics, State
+from core.serving.model_status import ModelStatus
 from core.serving.options import LoadOptions
 from core.serving.second_embedder import SecondEmbedder
 from core.serving.tunings import Tuner, Tunings
@@ -33,30 +33,10 @@ from core.serving.workshop import Workshop
 log = logging.getLogger(__name__)
 
 DELAYS = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)  # seconds before the next start of a process that ends again and again
+RETRIES = (1.0, 2.0, 5.0, 10.0, 20.0)  # seconds before a start is tried again that failed, maybe for want of memory
 QUIET = 60.0  # seconds without an end after which it counts as well again
 
 Load = Callable[[str], None]  # loads the model of that id and raises what went wrong
-
-
-@dataclass(frozen=True, slots=True)
-class ModelStatus:
-    """`status` is ok, loading or error. An error beside ok tells why another model could not be loaded.
-
-    `share` is how much of the file that is being loaded is read. `restarts` counts the ends of the model's process,
-    `ended` says how the last one came about, and `ended_at` when, in seconds since 1970. `phase` tells what takes so
-    long, `form` how an embedding model is computed.
-    """
-
-    id: str
-    status: str
-    error: str | None = None
-    loading: str | None = None  # the model that is going to take over
-    share: float = 0.0
-    restarts: int = 0
-    ended: str = ""
-    ended_at: float = 0.0
-    phase: str = ""
-    form: str = ""
 
 
 class ModelHost:
@@ -74,7 +54,9 @@ class ModelHost:
         self.store = store
         self._options, self._queue_limit = options, queue_limit
         self._cores, self._work = Cores(), cache
-        self.engine = Engine(queue_limit=queue_limit, cores=self._cores, ended=self._count)
+        self.engine = Engine(
+            queue_limit=queue_limit, cores=self._cores, ended=lambda which, end: self.metrics.ended(which, end)
+        )
         self._embedder: Embedder | None = None
         self.second = SecondEmbedder(lambda model_id: self._made_embedder(model_id, ""))
         self._form = form
@@ -86,6 +68,7 @@ class ModelHost:
         self.guests = Guests(lambda: Engine(queue_limit=queue_limit, cores=self._cores), self._load_guest)
         self._retired = ""  # the model that made room for the one that is being loaded
         self._ends: list[float] = []
+        self._retried = 0  # how often in a row the same process could not be started again
         self._closing = threading.Event()
         self.metrics = Metrics(self.state)
         self._jobs: SimpleQueue[tuple[Load, str]] = SimpleQueue()
@@ -170,9 +153,6 @@ class ModelHost:
             texts=embedder.count if embedder else 0,
         )
 
-    def _count(self, generation: Generation, end: Finish | GroundworkError) -> None:
-        self.metrics.ended(generation, end)
-
     def close(self) -> None:
         """End all requests and processes."""
         self._closing.set()
@@ -203,7 +183,7 @@ class ModelHost:
         model = self._loader.find(model_id, "chat")
         options = self._fitted(model, self._loader.path(model))
         process = self._loader.load(model, options, hear=self.engine.hear, lost=self._lost)
-        self._retired = ""
+        self._retired, self._retried = "", 0
         self.engine.use(process)
         self.chat = replace(self.chat, id=model.id, status="ok", error=None, loading=None, share=0.0)
 
@@ -238,7 +218,7 @@ class ModelHost:
         log.error("the process of %s ended: %s", process.id, process.end)
         self._ends = [at for at in self._ends if now - at < QUIET] + [now]
         restarts = self.chat.restarts + 1
-        self.chat = replace(self.chat, status="loading", restarts=restarts, ended=process.end, ended_at=now)
+        self.chat = replace(self.chat, status="loading", error=None, ended=process.end, ended_at=now, restarts=restarts)
         self.engine.lost(process)
         self._jobs.put((self._load_again, process.id))
 
@@ -246,6 +226,8 @@ class ModelHost:
         if (chat := self.engine.chat) and chat.alive:
             self.chat = replace(self.chat, status="ok")
             return  # another model has taken over meanwhile
+        if self.chat.id != model_id and self.chat.status != "error":
+            return  # another one took over, and is started again itself
         self._closing.wait(DELAYS[min(len(self._ends), len(DELAYS)) - 1])
         if not self._closing.is_set():
             self._load_chat(model_id)
@@ -265,15 +247,25 @@ class ModelHost:
         model = self._loader.find(model_id, "embedding")
         folder, work = self._loader.path(model), self._work
 
-        def started() -> VectorsProcess:
+        def started(*, reranks: bool = model_id == self.embedding.id) -> VectorsProcess:
             process = VectorsProcess(model.id, folder, work=work, form=form, phase=self._tell_phase)
-            if reranker := self._loader.reranker():
-                process.load_reranker(reranker.id, self._loader.path(reranker))
-            self.reranker = reranker.id if reranker else ""
-            return process
+            if reranks:
+                self.reranker = self._load_reranker(process)
+            # A broken reranker may take the process along.
+            return started(reranks=False) if reranks and not process.alive else process
 
         threads = self._options.threads or physical_cores()
         return Embedder(started, threads=threads, cores=self._cores, queue_limit=self._queue_limit)
+
+    def _load_reranker(self, process: VectorsProcess) -> str:
+        """The id of the reranker that this process has loaded beside its model; "" without: search needs none."""
+        try:
+            if reranker := self._loader.reranker():
+                process.load_reranker(reranker.id, self._loader.path(reranker))
+                return reranker.id
+        except GroundworkError as error:
+            log.warning("search goes on without the reranker: %s", error)
+        return ""
 
     def _tell_phase(self, phase: str) -> None:
         self.embedding = replace(self.embedding, phase=phase)
@@ -284,12 +276,22 @@ class ModelHost:
             self.embedding = ModelStatus(model_id, "error", sentence)
         elif (old := self.engine.chat) and old.alive:
             self.chat = replace(self.chat, id=old.id, status="ok", error=sentence, loading=None)
+        elif load == self._load_again and self._retried < len(RETRIES):
+            self._try_later(model_id, sentence)
         elif self._retired and self._retired != model_id:
             self.chat = replace(self.chat, id=self._retired, status="loading", loading=None)
             self._jobs.put((partial(self._load_back, sentence), self._retired))
         else:
             self.engine.give_up(ModelUnavailable(sentence))
             self.chat = replace(self.chat, id=model_id, status="error", error=sentence, loading=None)
+
+    def _try_later(self, model_id: str, sentence: str) -> None:
+        """The process that ended cannot be replaced now: those who wait hear why, and that it is tried again."""
+        seconds = RETRIES[self._retried]
+        self._retried += 1
+        self.chat = replace(self.chat, status="loading", error=sentence)
+        self.engine.delay(f"{sentence.rstrip('.')}; it is tried again in {seconds:.0f} s")
+        threading.Timer(seconds, self._jobs.put, ((self._load_again, model_id),)).start()
 
 
 def require_model(asked: str, active: str) -> None:

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from core.errors import GroundworkError, ModelUnavailable
 from core.serving.embedder import Embedder
 
 log = logging.getLogger(__name__)
+
+AGAIN = 30.0  # seconds after which loading a model that failed is tried again
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """The model that could not be loaded last, why, and when by the monotonic clock."""
+
+    id: str
+    sentence: str
+    at: float
 
 
 class SecondEmbedder:
@@ -20,7 +33,8 @@ class SecondEmbedder:
         self._load = load
         self._lock = threading.Lock()
         self._embedder: Embedder | None = None
-        self._loading, self._error = "", ""
+        self._loading = ""
+        self._failed = _Failure("", "", 0.0)
 
     @property
     def id(self) -> str:
@@ -32,14 +46,16 @@ class SecondEmbedder:
         return self._embedder.form if self._embedder else ""
 
     def find(self, model_id: str) -> Embedder:
-        """The embedder of that id. Raises ModelUnavailable until it is loaded, or why it cannot be."""
+        """The embedder of that id. Raises ModelUnavailable until it is loaded, or why it could not be just now."""
         with self._lock:
             if self._embedder is not None and self._embedder.id == model_id:
                 return self._embedder
+            if self._failed.id == model_id and time.monotonic() - self._failed.at < AGAIN:
+                raise ModelUnavailable(self._failed.sentence)
             if self._loading != model_id:
-                self._loading, self._error = model_id, ""
+                self._loading = model_id
                 threading.Thread(target=self._fetch, args=(model_id,), name="second-embedder", daemon=True).start()
-            raise ModelUnavailable(self._error or f"The embedding model {model_id} is still loading. Try again soon.")
+            raise ModelUnavailable(f"The embedding model {model_id} is still loading. Try again soon.")
 
     def close(self) -> None:
         with self._lock:
@@ -52,9 +68,11 @@ class SecondEmbedder:
         except GroundworkError as error:
             log.warning("loading %s: %s", model_id, error)
             with self._lock:
-                self._error = str(error)
+                self._failed = _Failure(model_id, str(error), time.monotonic())
+                self._loading = "" if self._loading == model_id else self._loading
             return
         with self._lock:
-            before, self._embedder, self._loading = self._embedder, made, ""
+            before, self._embedder = self._embedder, made
+            self._loading = "" if self._loading == model_id else self._loading
         if before is not None:
             before.close()

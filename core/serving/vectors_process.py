@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as StillWorking
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import GroundworkError, ModelUnavailable
-from core.serving.child import Child
+from core.serving.child import Child, Reply
 from core.serving.wire import Message
 
 MODULE = "core.serving.vectors"
@@ -38,6 +39,7 @@ class VectorsProcess:
         """
         self.id = model_id
         self._phase = phase
+        self._hung = False
         self._child = Child(MODULE, hear=self._listen, ended=lambda: None)
         asked = self._child.ask("load", model=model_id, folder=str(folder), work=str(work), form=form)
         try:
@@ -59,32 +61,35 @@ class VectorsProcess:
     @property
     def end(self) -> str:
         """How it ended, in a few words for people; "" while it runs."""
-        return self._child.end()
+        return f"it did not answer for {ANSWER_SECONDS:.0f} seconds" if self._hung else self._child.end()
 
     def encode(self, texts: Sequence[str], *, threads: int) -> Encoded:
         """Embed one batch. Raises ModelError, or ModelUnavailable when the process ended meanwhile."""
-        asked = self._child.ask("encode", texts=list(texts), threads=threads)
-        try:
-            message, payload = asked.result(ANSWER_SECONDS)
-        except StillWorking as error:
-            self._child.kill()
-            raise ModelUnavailable("The embedding model does not answer and is started again.") from error
+        message, payload = self._answer(self._child.ask("encode", texts=list(texts), threads=threads))
         vectors = np.frombuffer(payload, np.float32).reshape(len(texts), self.dimension)
         return Encoded(vectors, tuple(message["tokens"]))
 
     def load_reranker(self, model_id: str, folder: Path) -> None:
         """Load a reranker too. Raises ModelMissing, ModelCorrupt, ModelUnavailable."""
-        self._child.ask("load_reranker", model=model_id, folder=str(folder)).result(ANSWER_SECONDS)
+        self._answer(self._child.ask("load_reranker", model=model_id, folder=str(folder)))
 
     def rerank(self, query: str, passages: Sequence[str], *, threads: int) -> list[float]:
         """A score for each passage: the higher, the better it answers. Raises ModelError, ModelUnavailable."""
-        asked = self._child.ask("rerank", query=query, passages=list(passages), threads=threads)
-        _, payload = asked.result(ANSWER_SECONDS)
+        _, payload = self._answer(self._child.ask("rerank", query=query, passages=list(passages), threads=threads))
         return [float(score) for score in np.frombuffer(payload, "<f4")]
 
     def close(self) -> None:
         """End it, and return when it has ended."""
         self._child.close()
+
+    def _answer(self, asked: Future[Reply]) -> Reply:
+        """Wait for an answer; a process that gives none in time is ended. Raises what it said, ModelUnavailable."""
+        try:
+            return asked.result(ANSWER_SECONDS)
+        except StillWorking as error:
+            self._hung = True
+            self._child.kill()
+            raise ModelUnavailable("The embedding model does not answer and is started again.") from error
 
     def _listen(self, message: Message) -> None:
         self._phase(str(message["phase"]))

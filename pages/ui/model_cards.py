@@ -102,7 +102,7 @@ def _languages(codes: Sequence[str]) -> str:
     if "multilingual" in codes:
         return "many languages"
     more = f" and {count(len(codes) - 4, 'more language')}" if len(codes) > 4 else ""
-    return ", ".join(codes[:4]) + more
+    return plain(", ".join(codes[:4])) + more
 
 
 def _actions(view: ModelView) -> None:

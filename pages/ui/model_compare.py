@@ -11,6 +11,7 @@ from core.models.installed import ModelView
 from core.types import Failed, Scope, User
 from pages.ui import live, state
 from pages.ui.frame import attempt
+from pages.ui.labels import distinct
 from pages.ui.markdown import answer, plain
 
 QUESTION, FIRST, SECOND, WHAT = "compare-question", "compare-first", "compare-second", "compare-what"
@@ -22,13 +23,15 @@ def draw(views: Sequence[ModelView], user: User) -> None:
     """The form, the two answers, the choice, and what was chosen so far."""
     st.caption("Both answer from the same passages of your documents. Who is who is shown after you have chosen.")
     what = st.segmented_control("Compare", [MODELS, PROMPTS], default=MODELS, key=WHAT, required=True)
+    models = state.models()
+    models.comparison = models.comparison or state.services().comparisons.undecided(user_id=user.id)
     contenders = _models(views) if what == MODELS else _versions(views)
     if len(contenders) < 2:
         missing = "Download or import a second chat model" if what == MODELS else "Save a second version of the prompt"
         st.info(f"There is only one to choose from. {missing} first.", icon=":material/info:")
     else:
         _form(contenders, user)
-    if comparison := state.models().comparison:
+    if comparison := models.comparison:
         _answers(comparison, user)
     _tallies()
 
@@ -49,7 +52,7 @@ def _versions(views: Sequence[ModelView]) -> list[Contender]:
 
 def _form(contenders: Sequence[Contender], user: User) -> None:
     running = state.models().comparison is not None and state.models().comparison.active  # type: ignore[union-attr]
-    labels = {contender.label: contender for contender in contenders}
+    labels = dict(zip(distinct([contender.label for contender in contenders]), contenders, strict=True))
     left, right = st.columns(2)
     first = left.selectbox("One", list(labels), key=FIRST, disabled=running)
     second = right.selectbox("The other", list(labels), index=1, key=SECOND, disabled=running)
@@ -100,7 +103,7 @@ def _tallies() -> None:
         return
     st.subheader("Chosen so far", anchor=False)
     rows = [
-        {"One": tally.first, "The other": tally.second, "One was better": tally.first_better,
+        {"One": plain(tally.first), "The other": plain(tally.second), "One was better": tally.first_better,
          "The other was": tally.second_better, "Alike": tally.same}
         for tally in tallies
     ]  # fmt: skip

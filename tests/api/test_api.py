@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
 
 import anyio
 import httpx
@@ -13,17 +15,34 @@ from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
 
 from core.api import app as api
-from core.api import health
+from core.api import chat, health
 from core.api.web import BodyLimit, LocalOnly, SecureHeaders
 from core.errors import ModelBusy
 from core.readers import without_network
 from core.services import Services
 from core.storage.tables import ConversationRow
+from core.types import GenerationChunk
 from tests.small import SmallClient
 
 Add = Callable[..., str]
 TEXT = "The warranty lasts 24 months.\n\nThe battery weighs 3 kg."
 ASK = {"messages": [{"role": "user", "content": "How long is the warranty?"}]}
+
+
+POST = {
+    "type": "http", "method": "POST", "path": "/chat/completions", "raw_path": b"/chat/completions",
+    "query_string": b"", "headers": [(b"content-type", b"application/json")], "http_version": "1.1",
+}  # fmt: skip
+
+
+def posted(body: object, then: Callable[[], Awaitable[Any]]) -> Callable[[], Awaitable[Any]]:
+    """What an application receives: the body, and then what happens to the connection."""
+    messages = [{"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}]
+
+    async def receive() -> Any:
+        return messages.pop() if messages else await then()
+
+    return receive
 
 
 @pytest.fixture
@@ -165,6 +184,67 @@ async def test_a_busy_model_says_when_to_come_back(http: httpx.AsyncClient, add_
     assert reply.headers["retry-after"] == "7"
 
 
+async def test_a_stream_that_cannot_begin_says_when_to_come_back(
+    http: httpx.AsyncClient, add_text: Add, client: SmallClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_text(TEXT)
+
+    def full(*_: object, **__: object) -> Iterator[GenerationChunk]:
+        raise ModelBusy("64 requests wait already. Try again in 7 seconds.", retry_after=7)
+        yield
+
+    monkeypatch.setattr(client, "chat", full)
+    reply = await http.post("/v1/chat/completions", json=ASK | {"stream": True})
+    assert (reply.status_code, reply.headers["retry-after"]) == (429, "7")
+    assert reply.json()["error"]["message"].endswith("in 7 seconds.")
+
+
+async def test_a_stream_keeps_the_line_open_and_says_in_it_when_to_come_back(
+    live: Services, client: SmallClient, add_text: Add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_text(TEXT)
+    monkeypatch.setattr(chat, "HEAD_SECONDS", 0.05)
+    waited = threading.Event()
+
+    def silent(*_: object, **__: object) -> Iterator[GenerationChunk]:
+        assert waited.wait(20)
+        raise ModelBusy("64 requests wait already. Try again in 7 seconds.", retry_after=6.2)
+        yield
+
+    monkeypatch.setattr(client, "chat", silent)
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+        if b": still working" in message.get("body", b""):
+            waited.set()
+
+    with anyio.fail_after(30):
+        await api.openai()(POST, posted(ASK | {"stream": True}, anyio.sleep_forever), send)
+    assert sent[0]["status"] == 200
+    events = b"".join(message.get("body", b"") for message in sent).decode()
+    error = next(json.loads(line[6:])["error"] for line in events.splitlines() if line.startswith('data: {"error"'))
+    assert (error["code"], error["retry_after"]) == ("model_busy", 7)
+
+
+async def test_a_client_that_hangs_up_before_a_stream_begins_stops_the_turn(
+    live: Services, client: SmallClient, add_text: Add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_text(TEXT)
+    monkeypatch.setattr(chat, "TAKEN_ON", ())  # nothing of the turn begins the stream
+    client.gate.clear()
+
+    async def gone() -> dict[str, object]:
+        return {"type": "http.disconnect"}
+
+    async def send(_: object) -> None:
+        return None
+
+    with anyio.fail_after(10):
+        await api.openai()(POST, posted(ASK | {"stream": True}, gone), send)
+    assert live.turns.wait_idle(5)
+
+
 @pytest.mark.parametrize(
     ("files", "message"),
     [([("files", ("a.txt", b""))], "is empty"), ([("files", ("../../x.txt", b""))], "x.txt is empty")],
@@ -276,21 +356,15 @@ async def test_a_stored_conversation_asks_the_document_that_was_named(
 async def test_a_client_that_hangs_up_stops_the_model(live: Services, client: SmallClient, add_text: Add) -> None:
     add_text(TEXT)
     client.gate.clear()
-    body = json.dumps(ASK).encode()
-    messages = [{"type": "http.request", "body": body, "more_body": False}, {"type": "http.disconnect"}]
-    scope = {
-        "type": "http", "method": "POST", "path": "/chat/completions", "raw_path": b"/chat/completions",
-        "query_string": b"", "headers": [(b"content-type", b"application/json")], "http_version": "1.1",
-    }  # fmt: skip
 
-    async def receive() -> dict[str, object]:
-        return messages.pop(0) if len(messages) > 1 else messages[0]
+    async def gone() -> dict[str, object]:
+        return {"type": "http.disconnect"}
 
     async def send(_: object) -> None:
         return None
 
     with anyio.fail_after(10):
-        await api.openai()(scope, receive, send)
+        await api.openai()(POST, posted(ASK, gone), send)
     assert live.turns.wait_idle(5)
 
 

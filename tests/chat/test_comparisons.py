@@ -98,6 +98,31 @@ def test_side_that_fails_says_why_and_nothing_can_be_chosen(
         live.comparisons.prefer(comparison, "left", user_id="local")
 
 
+def test_both_sides_end_whatever_goes_wrong(live: Services, client: SmallClient, add_text: Callable[..., str]) -> None:
+    add_text(DAM)
+    client.reply = lambda messages: str(1 // 0)
+    comparison = compared(live)
+    failed = [event for turn in comparison.turns for event in turn.events if isinstance(event, Failed)]
+    assert [event.code for event in failed] == ["internal", "internal"]
+    assert live.comparisons.undecided(user_id="local") is None
+
+
+def test_comparison_is_found_again_until_it_is_decided(
+    live: Services, client: SmallClient, add_text: Callable[..., str]
+) -> None:
+    add_text(DAM)
+    assert live.comparisons.undecided(user_id="local") is None
+    client.gate.clear()
+    comparison = live.comparisons.start("How high is the dam?", SCOPE, ACTIVE, OTHER)
+    assert live.comparisons.undecided(user_id="local") is comparison
+    assert live.comparisons.undecided(user_id="other") is None
+    client.gate.set()
+    until(lambda: not comparison.active, 20, "both have answered")
+    assert live.comparisons.undecided(user_id="local") is comparison
+    live.comparisons.prefer(comparison, "same", user_id="local")
+    assert live.comparisons.undecided(user_id="local") is None
+
+
 def test_comparison_is_stopped(live: Services, client: SmallClient, add_text: Callable[..., str]) -> None:
     add_text(DAM)
     client.gate.clear()

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from core import settings
 from core.chat.calibrate import judged
 from core.chat.citations import check
-from core.chat.confidence import Calibration, Judged, auroc, fit, load, save
+from core.chat.confidence import CALIBRATION, Calibration, Judged, auroc, fit, load, save
 from core.chat.judging import NOTHING_FOUND, Judge, abstention
 from core.chat.signals import signals
 from core.cli import main
@@ -88,6 +89,22 @@ def test_the_command_fits_what_a_run_wrote(tmp_path: Path, capsys: pytest.Captur
     assert load(out).fitted_on == "mine"
     (tmp_path / "run.json").write_text('{"items": [{"signals": 1}]}')
     assert main(["calibrate", str(tmp_path / "run.json"), "--out", str(out)]) == 1
+
+
+def test_what_is_fitted_here_is_in_the_data_folder_and_goes_before_what_ships(tmp_path: Path) -> None:
+    items = [{"signals": dict(row.signals), "answerable": row.answerable, "right": row.right} for row in rows()]
+    (tmp_path / "run.json").write_text(json.dumps(items))
+    before = CALIBRATION.read_bytes() if CALIBRATION.exists() else b""
+    assert main(["calibrate", str(tmp_path / "run.json"), "--name", "mine"]) == 0
+    folder = settings.load().calibrations
+    assert [path.name for path in folder.iterdir()] == ["own.json"]
+    own = Judge.shipped(folder)
+    assert own.calibration is not None
+    assert own.calibration.fitted_on == "mine"
+    assert own.of("a collection without one") == own
+    assert (CALIBRATION.read_bytes() if CALIBRATION.exists() else b"") == before
+    (folder / "own.json").write_text("{")
+    assert Judge.shipped(folder).calibration == Judge.shipped().calibration, "a broken one is passed over"
 
 
 def test_what_was_held_back_is_judged_by_what_the_model_wrote(tmp_path: Path) -> None:

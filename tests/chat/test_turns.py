@@ -4,15 +4,16 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from langchain_core.language_models.fake_chat_models import FakeListChatModel
 from sqlalchemy import select
 
-from core.chat import export
+from core.chat import export, turns
 from core.chat.chain import AnswerChain, AnswerRequest
 from core.chat.turns import LiveTurn
-from core.errors import BadQuestion, Conflict, ContextTooLong, ModelUnavailable, NotFound
+from core.errors import BadQuestion, Conflict, ContextTooLong, ModelBusy, ModelUnavailable, NotFound
 from core.services import Services
 from core.storage.tables import MessageRow, PipelineRow
 from core.types import ChatMessage, Cited, Done, Failed, MessageState, Retrieved, Scope, Token
@@ -108,6 +109,85 @@ def test_only_one_answer_at_a_time_is_written_in_a_conversation(
         live.turns.ask(conversation, "Another?", owner_id=ME)
     client.gate.set()
     assert turn.ended(10)
+
+
+def test_two_tabs_that_ask_at_once_store_one_question(
+    live: Services, conversation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_question, both, refused = live.turns.records.add_question, threading.Event(), []
+
+    def slowly(*arguments: Any, **more: Any) -> int:
+        both.wait(1)  # until the other tab has asked too, as long as it may
+        return add_question(*arguments, **more)
+
+    monkeypatch.setattr(live.turns.records, "add_question", slowly)
+
+    def ask_from_a_tab(question: str) -> None:
+        try:
+            live.turns.ask(conversation, question, owner_id=ME)
+        except Conflict as error:
+            refused.append(error)
+            both.set()
+
+    tabs = [threading.Thread(target=ask_from_a_tab, args=(f"How long is warranty {n}?",)) for n in range(2)]
+    for tab in tabs:
+        tab.start()
+    for tab in tabs:
+        tab.join()
+    assert len(refused) == 1
+    assert live.turns.wait_idle(10)
+    assert [message.role for message in live.conversations.thread(conversation, owner_id=ME)] == ["user", "assistant"]
+
+
+def test_a_question_that_could_not_be_stored_does_not_block_its_conversation(live: Services, conversation: str) -> None:
+    with pytest.raises(NotFound):
+        live.turns.ask(conversation, "How long is the warranty?", owner_id=ME, instead_of=9999)
+    ask(live, conversation, "How long is the warranty?")
+
+
+def test_too_many_turns_say_when_to_come_back(
+    live: Services, conversation: str, client: SmallClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "MOST_TURNS", 1)
+    monkeypatch.setattr(live.turns, "_usual", 30.0)
+    client.gate.clear()
+    turn = live.turns.ask(conversation, "How long is the warranty?", owner_id=ME)
+    with pytest.raises(ModelBusy) as refused:
+        live.turns.ask_once("And the battery?", Scope(ME))
+    assert 20 <= refused.value.retry_after <= 30
+    assert f"in {refused.value.retry_after} seconds" in str(refused.value)
+    client.gate.set()
+    assert turn.ended(10)
+
+
+def test_a_turn_ends_whatever_goes_wrong_when_it_is_stored(
+    live: Services, conversation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live.turns.records, "finish", lambda *_: 1 // 0)
+    turn = ask(live, conversation, "How long is the warranty?")
+    failed = turn.events[-1]
+    assert isinstance(failed, Failed)
+    assert failed.code == "internal"
+    assert live.turns.active(conversation) is None
+
+
+def test_stop_does_not_wait_for_a_search_that_hangs(
+    live: Services, conversation: str, client: SmallClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs, asked, embed = threading.Event(), threading.Event(), client.embed
+
+    def slow(*arguments: Any, **more: Any) -> Any:
+        asked.set()
+        hangs.wait(60)
+        return embed(*arguments, **more)
+
+    monkeypatch.setattr(client, "embed", slow)
+    turn = live.turns.ask(conversation, "How long is the warranty?", owner_id=ME)
+    assert asked.wait(10)
+    turn.cancel.set()
+    assert turn.ended(10)
+    assert live.conversations.thread(conversation, owner_id=ME)[-1].state == MessageState.stopped
+    hangs.set()
 
 
 def test_a_model_that_is_away_fails_the_turn_and_keeps_the_question(

@@ -293,10 +293,38 @@ def test_a_thumbs_down_asks_why_and_keeps_reasons_and_comment(visit: Open, live:
 
 def test_a_rating_can_be_taken_back(visit: Open, live: Services, ask: Ask) -> None:
     answered = ask()[1]
-    live.feedback.rate(answered.id, user_id=ME, thumb=0, reasons=[next(iter(REASONS))])
+    live.feedback.rate(answered.id, user_id=ME, thumb=1)
     at = visit(c=conversation_of(live))
     at.feedback(key=f"thumb-{answered.id}").set_value(None).run()
     assert live.feedback.entries(owner_id=ME) == []
+
+
+def test_an_explained_rating_goes_only_when_that_is_asked_for(visit: Open, live: Services, ask: Ask) -> None:
+    answered = ask()[1]
+    live.feedback.rate(answered.id, user_id=ME, thumb=0, reasons=[next(iter(REASONS))], comment="It is 36.")
+    at = visit(c=conversation_of(live))
+    at.feedback(key=f"thumb-{answered.id}").set_value(None).run()
+    assert live.feedback.entries(owner_id=ME)[0].comment == "It is 36."
+    assert at.feedback(key=f"thumb-{answered.id}").value == 0
+    at.button(key=f"unrate-{answered.id}").click().run()
+    assert live.feedback.entries(owner_id=ME) == []
+    assert fine(at).feedback(key=f"thumb-{answered.id}").value is None
+
+
+def test_an_explanation_is_opened_again_and_survives_another_thumb(visit: Open, live: Services, ask: Ask) -> None:
+    answered = ask()[1]
+    live.feedback.rate(answered.id, user_id=ME, thumb=0, reasons=["wrong"], comment="It is 36.")
+    at = visit(c=conversation_of(live))
+    assert at.button(key=f"explain-open-{answered.id}").label == "Edit explanation"
+    at.button(key=f"explain-open-{answered.id}").click().run()
+    assert at.pills(key=f"reasons-{answered.id}").value == ["wrong"]
+    assert at.text_area(key=f"comment-{answered.id}").value == "It is 36."
+    at.feedback(key=f"thumb-{answered.id}").set_value(1).run()
+    at.button(key=f"explain-open-{answered.id}").click().run()
+    assert not fine(at).pills
+    at.text_area(key=f"comment-{answered.id}").set_value("It was 24 after all.").run()
+    entry = live.feedback.entries(owner_id=ME)[0]
+    assert (entry.thumb, entry.reasons, entry.comment) == (1, ("wrong",), "It was 24 after all.")
 
 
 # --- conversations ---

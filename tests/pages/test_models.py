@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from core.chat.comparisons import Contender
 from core.errors import ModelUnavailable
 from core.models import fetch as fetching
 from core.models.catalog import CatalogModel, find
 from core.models.status import ModelStatus, ServerStatus
 from core.services import Services
+from core.types import Scope
+from pages.ui.markdown import plain
 from tests.application import until
 from tests.models.test_importing import TEMPLATE, written
 from tests.pages.conftest import Open, fine, said
@@ -172,6 +175,25 @@ def test_two_models_are_compared_and_the_better_one_is_chosen(
     fine(at)
     assert "You chose: the left one." in said(at)
     assert sum(t.first_better + t.second_better for t in live.comparisons.tallies()) == 1
+
+
+def test_comparison_is_there_after_the_page_is_loaded_again(
+    visit: Open, live: Services, client: SmallClient, add_text: Callable[..., str]
+) -> None:
+    for model_id in (SMALL, DEFAULT, live.settings.embedding_model):
+        install(live, model_id)
+    add_text("The dam of Orsa is 90 m high.")
+    sides = [Contender(SMALL, "[One](https://example.org)"), Contender(DEFAULT, "**Two**")]
+    comparison = live.comparisons.start("How high is the dam?", Scope("local"), *sides)
+    assert all(turn.ended(10) for turn in comparison.turns)
+    at = visit(PAGE)
+    at.segmented_control(key="models-view").set_value("Compare").run()
+    assert said(fine(at)).count("90 m") >= 2
+    at.button(key="better-left").click().run()
+    assert {plain(side.title) for side in sides} <= {str(cell) for cell in fine(at).table[0].value.to_numpy().ravel()}
+    again = visit(PAGE)
+    again.segmented_control(key="models-view").set_value("Compare").run()
+    assert "90 m" not in said(fine(again)), "what is decided is done"
 
 
 def test_one_model_alone_cannot_be_compared(visit: Open, live: Services) -> None:

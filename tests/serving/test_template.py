@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import llama_cpp.llama_cpp as native
 import pytest
 
 from core.errors import BadQuestion, ModelCorrupt
@@ -41,9 +42,14 @@ def vocabulary(request: pytest.FixtureRequest, store: Path) -> tuple[Model, Chat
     return loaded, ChatTemplate(loaded.template, model=model.id, bos=loaded.bos, eos=loaded.eos)
 
 
+def is_control(model: Model, token: int) -> bool:
+    """Whether the token steers the model instead of being text."""
+    return bool(native.llama_vocab_is_control(model.vocab, token))
+
+
 def control_tokens(vocabulary: tuple[Model, ChatTemplate], messages: list[ChatMessage]) -> list[int]:
     model, template = vocabulary
-    return [token for token in template.tokens(model, messages).tokens if model.is_control(token)]
+    return [token for token in template.tokens(model, messages).tokens if is_control(model, token)]
 
 
 @pytest.mark.model
@@ -70,7 +76,7 @@ def test_content_is_in_the_prompt_as_it_is(vocabulary: tuple[Model, ChatTemplate
     segments = template.segments([ChatMessage("user", content)])
     assert [segment.text for segment in segments if not segment.of_template] == [content] * bool(content)
     tokens = model.tokenize(content)
-    assert not any(model.is_control(token) for token in tokens)
+    assert not any(is_control(model, token) for token in tokens)
     assert b"".join(model.piece(token) or b"" for token in tokens).decode() == content
 
 

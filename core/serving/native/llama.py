@@ -99,10 +99,6 @@ class Model:
             self._pieces[token] = None if ends else self._read_piece(token, special=False)
         return self._pieces[token]
 
-    def is_control(self, token: int) -> bool:
-        """Whether the token steers the model instead of being text."""
-        return bool(native.llama_vocab_is_control(self.vocab, token))
-
     @property
     def first_token(self) -> int | None:
         """The token that every prompt must begin with, if the model wants one."""

@@ -1,0 +1,67 @@
+"""`python -m tests.serving.toy_chat`: a process in the place of a chat model, on the real wire, with no model in it.
+
+It says one word of what it began and then holds; prompts decide what goes wrong. `<file>.refuses` holds how often
+loading the file still fails.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from core.errors import ModelError
+from core.serving.office import Office
+from core.serving.wire import Message
+
+SLOW = 0.5  # seconds for preparing a prompt that says "slowly"
+PACE = {"reading": 0.001, "writing": 0.01, "state_bytes": 0}
+
+
+class Desk:
+    def __init__(self, office: Office) -> None:
+        self._office = office
+        self._prepared: set[int] = set()
+
+    def load(self, message: Message, _payload: bytes) -> dict[str, Any]:
+        refuses = Path(message["path"] + ".refuses")
+        if refuses.exists() and (left := int(refuses.read_text())):
+            refuses.write_text(str(left - 1))
+            raise ModelError("There is no memory for it.")
+        return {"context_tokens": 512, "cells": 512}
+
+    def prepare(self, message: Message, _payload: bytes) -> dict[str, Any]:
+        if "slowly" in message["messages"][-1][1]:
+            time.sleep(SLOW)
+        self._prepared.add(message["id"])
+        return {"tokens": 3}
+
+    def begin(self, message: Message, _payload: bytes) -> None:
+        self._prepared.discard(message["id"])
+        news = [["start", message["id"], 0], ["read", message["id"], 3, 0], ["text", message["id"], 7, "Well", None]]
+        self._office.tell({"news": news, "pace": PACE})
+
+    def drop(self, message: Message, _payload: bytes) -> None:
+        """Forget what is prepared; of what is begun nothing is ever said again, as by a process that is about to die."""
+        self._prepared.discard(message["id"])
+
+    def tokenize(self, _message: Message, _payload: bytes) -> dict[str, Any]:
+        """The numbers of the requests that are prepared, as the tokens of a text."""
+        return {"tokens": [sorted(self._prepared)]}
+
+    def measure(self, _message: Message, _payload: bytes) -> dict[str, Any]:
+        return {"tuning": None}
+
+    def ignore(self, _message: Message, _payload: bytes) -> dict[str, Any]:
+        return {}
+
+
+def main() -> None:
+    office = Office()
+    desk = Desk(office)
+    known = {name: getattr(desk, name) for name in ("load", "prepare", "begin", "drop", "tokenize", "measure")}
+    office.serve(known | dict.fromkeys(("pause", "resume", "crowd"), desk.ignore))
+
+
+if __name__ == "__main__":
+    main()
