@@ -103,7 +103,7 @@ _TASK = re.compile(
     r"\s*(?:[QA]:\s*)?(?:(?:please|kindly|can you|could you|now)\s+)*(?:"
     r"(?:explain|describe|discuss|summari[sz]e|translate|paraphrase|brainstorm|break down|walk me through|tell (?:me|us)|"
     r"(?:give|show|write|draft|make|find|list|recommend|suggest) (?:me|us))\b|"
-    r"(?:write|compose|draft|develop|create|generate|provide|give|prepare|produce|design|show|craft|make|invent|list)\s+"
+    r"(?:write|compose|draft|develop|create|generate|provide|give|prepare|produce|design|show|craft|make|invent)\s+"
     rf"(?:(?:an?|the|some)\s+)?(?:[\w-]+\s+){{0,3}}?{_PRODUCTS}\b)",
     re.IGNORECASE,
 )

@@ -85,7 +85,7 @@ def compose(
     turns, spent, summary, forgotten = _history(said, room, counter=counter, most=limits.history)
     messages = [*_with_passages(prompt, values, kept)]
     messages[-1:-1] = turns
-    cuts += [*forgotten, *said.cuts]
+    cuts += [*said.cuts, *forgotten]
     total = counter.count_messages(messages)
     system, question = counter.count([_text(frame, "system"), values.get("question", "")])
     ledger = Ledger(

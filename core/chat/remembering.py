@@ -70,6 +70,6 @@ def _told(said: Said, start: int, prompt: str, counter: TokenCounter) -> tuple[s
         reason = f"{first} earlier messages did not fit into the prompt that makes notes of the conversation."
         cuts.append(Cut("history", reason, sum(counts[:first])))
     if rests := [rest for message in said.messages[first:start] if (rest := shortened(message))]:
-        reason = f"Of {len(rests)} long messages only the beginning was read to make notes of the conversation."
+        reason = f"Only the beginning of long messages ({len(rests)}) was read to make notes of the conversation."
         cuts.append(Cut("history", reason, sum(counter.count(rests))))
     return "\n".join([*before, *lines[first:]]), tuple(cuts)

@@ -120,7 +120,8 @@ def _best(session: Session, match: str, scope: Scope, k: int, *, most: int | Non
     matching = _matching(match)
     if scope.narrowed or most is not None:  # what the scope may not see is not ranked either
         allowed = select(ChunkRow.id).join(DocumentRow, DocumentRow.id == ChunkRow.document_id).where(*visible(scope))
-        matching = matching.where(WORDS.c.rowid.in_(allowed))
+        # Not by the rowid itself: SQLite would ask FTS5 once for every allowed chunk, 3 ms each.
+        matching = matching.where((WORDS.c.rowid + 0).in_(allowed))
     found = matching.limit(-1 if most is None else most).subquery("found")
     statement = (
         select(found.c.rowid, found.c.score)
