@@ -8,16 +8,21 @@ where people see it, and it does not reach the model.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate
 
 ENOUGH = 1.0
 MOST_SPANS = 200  # kept of one document
 LONGEST = 600  # characters of a sentence; what goes on longer is looked at in pieces
+OVERLAP = 150  # characters that two pieces, or two looks at neighbouring lines, have in common
+FAR = 80  # characters between lines that can be one sentence
 SHORT_LINE = 45  # a shorter line ends at its end; a longer one may go on in the next
 # Runs are taken whole, from their beginning: to try every shorter one too would take a day on a line of a million dots.
 ENDS = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’)\]]*+(?=\s(?![ \t]*[a-z])|$)|[。！？]+|\n")
+CLOSED = re.compile(r"[.!?…。！？।؟][\"'”’)\]]*$")
 NEW_LINE = re.compile(r"[ \t]*(?:[-*•|#>\n]|\d{1,3}[.)]\s|$)")
 
 # What is addressed: the answer, as nobody but a model gives one.
@@ -86,14 +91,21 @@ _SIGNS: tuple[tuple[str, float, str, str], ...] = (
 )  # fmt: skip
 
 
-# A sentence that asks for something to be written or explained. In a text for readers it is an exercise, a heading or
-# a question that the text goes on to answer; it is only in the way where it has nothing to do with what was asked.
+# A sentence that asks for a text to be written, or asks somebody who answers. In a text for readers it is an exercise or
+# a heading; it is only in the way where it has nothing to do with what was asked. What a reader of a manual is told to
+# do is no such task: "Create a new user", "Give the patient 5 ml".
+_PRODUCTS = (
+    r"(?:poems?|haikus?|limericks?|songs?|lyrics|essays?|stor(?:y|ies)|tales?|jokes?|letters?|speech(?:es)?|e-?mails?|"
+    r"tweets?|posts?|articles?|blogs?|paragraphs?|introductions?|conclusions?|summar(?:y|ies)|overviews?|outlines?|"
+    r"explanations?|descriptions?|reviews?|recipes?|slogans?|headlines?|captions?|dialogues?|translations?|equivalents?|"
+    r"synonyms?|examples? of|lists? of|functions?|programs?|snippets?|code)"
+)
 _TASK = re.compile(
     r"\s*(?:[QA]:\s*)?(?:(?:please|kindly|can you|could you|now)\s+)*(?:"
-    r"(?:explain|describe|discuss|summari[sz]e|translate|outline|analy[sz]e|compare|calculate|solve|list|name|define|"
-    r"recommend|suggest|imagine|brainstorm|rewrite|paraphrase|classify|break down|walk me through|tell me)\b|"
-    r"(?:write|compose|draft|develop|create|generate|provide|give|prepare|produce|design|show|craft|make|invent|plan)"
-    r"\s+(?:me\s+)?(?:an?|the|some|us)\s)",
+    r"(?:explain|describe|discuss|summari[sz]e|translate|paraphrase|brainstorm|break down|walk me through|tell (?:me|us)|"
+    r"(?:give|show|write|draft|make|find|list|recommend|suggest) (?:me|us))\b|"
+    r"(?:write|compose|draft|develop|create|generate|provide|give|prepare|produce|design|show|craft|make|invent)\s+"
+    rf"(?:(?:an?|the|some)\s+)?(?:[\w-]+\s+){{0,3}}?{_PRODUCTS}\b)",
     re.IGNORECASE,
 )
 
@@ -125,20 +137,68 @@ def suspicions(text: str) -> list[Suspicion]:
 
     Takes time in proportion to the length of the text: less than a second for a million characters.
     """
-    found: list[Suspicion] = []
-    for start, end in sentences(text):
-        sentence = text[start:end]
-        kind, score = _judged(sentence)
-        if score < ENOUGH:
-            continue
-        if found and not text[found[-1].end : start].strip():
-            before = found.pop()
-            kind, score = max((before.kind, before.score), (kind, score), key=lambda one: one[1])
-            start = before.start
-        found.append(Suspicion(start, end, kind, score))
-        if len(found) > MOST_SPANS:
-            break
-    return found[:MOST_SPANS]
+    spans = list(sentences(text))
+    found = [
+        Suspicion(start, end, *judged) for start, end in spans if (judged := _judged(text[start:end]))[1] >= ENOUGH
+    ]
+    known = {one.start for one in found}
+    found += _broken(text, [span for span in spans if span[0] not in known])
+    joined: list[Suspicion] = []
+    for one in sorted(found, key=lambda one: (one.start, -one.end)):
+        before = joined[-1] if joined else None
+        if before and not text[before.end : one.start].strip():
+            strongest = max(before, one, key=lambda one: one.score)
+            joined[-1] = Suspicion(before.start, max(before.end, one.end), strongest.kind, strongest.score)
+        else:
+            joined.append(one)
+    return joined[:MOST_SPANS]
+
+
+def _broken(text: str, spans: Sequence[tuple[int, int]]) -> Iterator[Suspicion]:
+    """What looks like an instruction only when lines that are judged innocent one by one are read together."""
+    for run in _runs(text, spans):
+        first = 0
+        while first < len(run) - 1:
+            last = first
+            while last + 1 < len(run) and run[last + 1][1] - run[first][0] <= LONGEST:
+                last += 1
+            if last > first and (found := _across(text, run[first : last + 1])):
+                yield found
+            if last == len(run) - 1:
+                break
+            again = next(n for n in range(first + 1, last + 2) if run[n][0] >= run[last][1] - OVERLAP or n > last)
+            first = again
+
+
+def _runs(text: str, spans: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    """Neighbouring lines of which only the last is ended by a full stop."""
+    run: list[tuple[int, int]] = []
+    for start, end in spans:
+        if run and (CLOSED.search(text[run[-1][0] : run[-1][1]][-3:]) or not _follows(text, run[-1][1], start)):
+            yield run
+            run = []
+        run.append((start, end))
+    yield run
+
+
+def _follows(text: str, end: int, start: int) -> bool:
+    """Whether nothing stands between two lines but the break, or one empty line."""
+    return start - end <= FAR and not text[end:start].strip() and text.count("\n", end, start) <= 2
+
+
+def _across(text: str, lines: Sequence[tuple[int, int]]) -> Suspicion | None:
+    """The lines of an instruction that goes on from one into the next, up to its full stop."""
+    begins = [0, *accumulate(end - start + 1 for start, end in lines)]  # where each line begins when they are joined
+    matches = _matches(" ".join(text[start:end].replace("\n", " ") for start, end in lines))
+    score = round(sum(sign.weight for sign, _ in matches), 2)
+    if score < ENOUGH or not any(low < begin < high for _, (low, high) in matches for begin in begins[1:-1]):
+        return None
+    first = bisect_right(begins, min(low for _, (low, _) in matches)) - 1
+    last = bisect_right(begins, max(high for _, (_, high) in matches) - 1) - 1
+    while last < len(lines) - 1 and not CLOSED.search(text[lines[last][0] : lines[last][1]][-3:]):
+        last += 1
+    kind = max(matches, key=lambda found: found[0].weight)[0].kind
+    return Suspicion(lines[first][0], lines[last][1], kind, score)
 
 
 def without(text: str, spans: Sequence[Suspicion], mark: str = "…") -> str:
@@ -153,16 +213,22 @@ def without(text: str, spans: Sequence[Suspicion], mark: str = "…") -> str:
 def _judged(sentence: str) -> tuple[str, float]:
     """The kind of the strongest sign and the sum of all signs' weights."""
     joined = sentence.replace("\n", " ")
-    small = joined.lower()
-    kind, strongest, total = "", 0.0, 0.0
-    for sign in _signs():
-        if any(need in small for need in sign.needs) and (
-            sign.pattern.search(joined) or (joined != sentence and sign.pattern.search(sentence))
-        ):
-            total += sign.weight
-            if sign.weight > strongest:
-                kind, strongest = sign.kind, sign.weight
-    return kind, round(total, 2)
+    signs = [sign for sign, _ in _matches(joined)]
+    if joined != sentence:
+        known = set(map(id, signs))
+        signs += [sign for sign, _ in _matches(sentence) if id(sign) not in known]
+    strongest = max(signs, key=lambda sign: sign.weight, default=None)
+    return strongest.kind if strongest else "", round(sum(sign.weight for sign in signs), 2)
+
+
+def _matches(line: str) -> list[tuple[_Sign, tuple[int, int]]]:
+    """The signs in a text, each with its first place."""
+    small = line.lower()
+    return [
+        (sign, found.span())
+        for sign in _signs()
+        if any(need in small for need in sign.needs) and (found := sign.pattern.search(line))
+    ]
 
 
 def sentences(text: str) -> Iterator[tuple[int, int]]:
@@ -186,4 +252,4 @@ def _pieces(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         if bare := piece.strip():
             first = start + len(piece) - len(piece.lstrip())
             yield first, first + len(bare)
-        start = stop
+        start = stop if stop == end else stop - OVERLAP  # nothing is hidden by where a piece is cut

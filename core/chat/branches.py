@@ -9,7 +9,7 @@ from dataclasses import replace
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.chat.citations import MARKER
+from core.chat.citations import unmarked
 from core.storage.tables import ChunkRow, MessageRow, TraceRow
 from core.types import ChatMessage, MessageState, Passage
 
@@ -22,7 +22,7 @@ def history_of(branch: Sequence[MessageRow]) -> list[ChatMessage]:
     for question, answer in zip(branch[::2], branch[1::2], strict=False):
         if answer.state in ANSWERED and answer.content:
             found.append(ChatMessage("user", question.content))
-            found.append(ChatMessage("assistant", MARKER.sub("", answer.content)))
+            found.append(ChatMessage("assistant", unmarked(answer.content)))
     return found
 
 

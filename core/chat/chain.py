@@ -10,13 +10,14 @@ from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableConfig
 
-from core.chat.citations import MARKER, check
+from core.chat.citations import check, unmarked
 from core.chat.condense import beside, stands_alone
 from core.chat.context import Composed, Limits, Said, TokenCounter, compose
 from core.chat.finding import find
 from core.chat.judging import NOT_FROM_DOCUMENTS, NOTHING_FOUND, Judge, abstention, general
 from core.chat.outline import Outline
 from core.chat.overview import summarise
+from core.chat.phrases import HELLO, WELCOME, language_of_greeting
 from core.chat.remembering import condense, remember
 from core.chat.request import AnswerRequest
 from core.chat.speaking import UNKNOWN, Speaker, Spoken
@@ -26,9 +27,6 @@ from core.prompts import render
 from core.types import ChatMessage, Cited, Done, Event, Passage, Retrieved, Token, Way
 
 __all__ = ["NOTHING_FOUND", "AnswerChain", "AnswerRequest"]
-
-HELLO = "Hello. Ask me something about your documents; I answer from them and show where it stands."
-WELCOME = "You are welcome."
 
 
 class CountingEngine(ChatEngine, TokenCounter, Protocol):
@@ -165,11 +163,12 @@ class AnswerChain(Runnable[AnswerRequest, Event]):
         composed = self._compose(replace(request, answer_prompt=request.prompts["talk"]), request.question, said, [])
         yield Retrieved((), composed.ledger.left_out)
         spoken = yield from self._speaker.aloud(request, composed.messages, config)
-        return Cited(MARKER.sub("", spoken.text), (), way=Way.conversation)
+        return Cited(unmarked(spoken.text), (), way=Way.conversation)
 
 
 def _politely(request: AnswerRequest) -> Generator[Event, None, Cited]:
-    text = WELCOME if is_thanks(request.question) else HELLO
+    polite = WELCOME if is_thanks(request.question) else HELLO
+    text = polite[language_of_greeting(request.question)]
     yield Retrieved(())
     yield Token(text)
     return Cited(text, (), way=Way.greeting)

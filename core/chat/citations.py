@@ -8,17 +8,24 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from core.chat.cutting import parts
+from core.chat.phrases import abstains
 from core.chat.sentences import sentences, units
 from core.chat.words import support, words
 from core.types import Citation, Claim, Passage, Verdict
+from core.words import tongue
 
-__all__ = ["MARKER", "Checked", "abstains", "check", "cite", "nearest", "sentences"]
+__all__ = ["MARKER", "Checked", "abstains", "check", "cite", "nearest", "sentences", "unmarked"]
 
-MARKER = re.compile(r"\s*[\[【]\s*(?:passages?\s*)?(\d{1,2}(?:\s*[,;&]\s*\d{1,2})*)\s*[\]】]", re.IGNORECASE)
+MARKER = re.compile(r"\s*[\[【]\s*(?:passages?\s*)?([1-9]\d?(?:\s*[,;&]\s*[1-9]\d?)*)\s*[\]】]", re.IGNORECASE)
 PUNCTUATION = re.compile(r"[\s.!?…。！？:;,]*$")
-ABSTAINS = re.compile(
-    r"\b(?:could not|couldn.t|cannot|can.t|did not|didn.t|do not|does not|doesn.t|unable to|not)\s+"
-    r"(?:find|found|mentioned|provided|specified|stated|contain|hold|say|mention|provide|specify)",
+# What is in backticks is quoted as it stands: sys.argv[1] is no marker. Its brackets are other signs while we look.
+FENCED = re.compile(r"^[ \t]*```.*?(?:^[ \t]*```|\Z)", re.DOTALL | re.MULTILINE)
+CODE = re.compile(rf"{FENCED.pattern}|`[^`\n]+`", re.DOTALL | re.MULTILINE)
+HIDDEN, SHOWN = str.maketrans("[]【】", "\ue000\ue001\ue002\ue003"), str.maketrans("\ue000\ue001\ue002\ue003", "[]【】")
+NEGATES = re.compile(
+    r"\b(?:no|not|none|never|nor|neither|without|nicht|kein\w*|ohne|non|pas|aucune?|sans|sin|nu|fără|не|нет|без|δεν|"
+    r"χωρίς|không|değil|yok\w*|\w+m[ae]z|\w+m[ae]mi[sş]\w*|\w+m[iıuü]yor\w*|لا|لم|لن|ليس)\b|n['’]t\b|"
+    r"[没沒不未无無]|नहीं|बिना|ไม่",
     re.IGNORECASE,
 )
 
@@ -26,7 +33,6 @@ SUPPORTED = 0.5  # share of a claim's words that a quote must hold to be cited w
 WEAK = 0.3  # what holds less than this bears nothing
 BETTER = 0.3  # how much more another passage must hold before the model's own marker is replaced
 ASKED = 0.3  # worth of the question's words in a quote, beside those of the claim
-ALIKE = 5  # letters that two words must share from their beginning on to be forms of one word
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +62,34 @@ class Checked:
         """Whether it claims something, and nothing of it is borne by words of the passages."""
         return bool(self.claims) and all(claim.verdict is Verdict.unsupported for claim in self.claims)
 
+    @property
+    def abstains(self) -> bool:
+        """Whether it says that the documents do not hold it, in words that the documents do not have themselves."""
+        rest, position = [], 0
+        for claim in self.claims:
+            rest.append(self.text[position : claim.start])
+            position = claim.end
+        return any(map(abstains, [*rest, self.text[position:]]))
+
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """The content words of a sentence of the answer; `news` are those that the question did not have."""
+    """The content words of a sentence of the answer; `news` are those that the question did not have.
+
+    `silent` says that the sentence reads like an abstention: then only a passage that negates something bears it.
+    """
 
     words: dict[str, float]
     news: dict[str, float]
+    silent: bool = False
 
     @classmethod
-    def of(cls, sentence: str, asked: Mapping[str, float]) -> _Claim:
-        said = words(MARKER.sub("", sentence))
+    def of(cls, sentence: str, asked: Mapping[str, float], language: str) -> _Claim:
+        bare = MARKER.sub("", sentence)
+        silent = abstains(bare)
+        said = words(NEGATES.sub(" ", bare) if silent else bare, language)
         news = {word: weight for word, weight in said.items() if word not in asked}
-        return cls(said, news or said)
+        return cls(said, news or said, silent)
 
 
 def cite(answer: str, passages: Sequence[Passage], question: str) -> tuple[str, tuple[Citation, ...]]:
@@ -79,20 +100,25 @@ def cite(answer: str, passages: Sequence[Passage], question: str) -> tuple[str, 
 
 def check(answer: str, passages: Sequence[Passage], question: str) -> Checked:
     """Place every sentence of the answer on the words that the model was shown of the passages."""
-    asked = words(question)
-    windows = [_searched(passage) for passage in passages]
+    language = _language(passages)
+    asked = words(question, language)
+    windows = [_searched(passage, language) for passage in passages]
+    fences = [found.span() for found in FENCED.finditer(answer)]
+    answer = CODE.sub(lambda found: found[0].translate(HIDDEN), answer)
     pieces: list[str] = []
     claims: list[Claim] = []
     citations: dict[tuple[int, int, int], Citation] = {}
     position = length = 0
     for start, end in sentences(answer):
+        if any(first < end and start < last for first, last in fences):
+            continue  # code says what it says; nothing is added to it
         sentence = answer[start:end]
-        claim = _Claim.of(sentence, asked)
+        claim = _Claim.of(sentence, asked, language)
         quotes = _quotes(sentence, claim, asked, windows)
         marked = _mark(sentence, [quote.passage for quote in quotes])
         pieces += [answer[position:start], marked]
         length += start - position
-        if claim.words and not abstains(sentence):
+        if claim.words and (quotes or not claim.silent):
             claims.append(_judged(quotes, length, length + len(marked)))
         length += len(marked)
         for quote in quotes:
@@ -101,19 +127,23 @@ def check(answer: str, passages: Sequence[Passage], question: str) -> Checked:
         position = end
     pieces.append(answer[position:])
     found = tuple(sorted(citations.values(), key=lambda citation: citation.number))
-    return Checked("".join(pieces), found, tuple(claims))
+    return Checked("".join(pieces).translate(SHOWN), found, tuple(claims))
 
 
 def nearest(question: str, passages: Sequence[Passage]) -> tuple[Citation, ...]:
     """Of each passage the sentence that has most of the question's words, as a citation; in the passages' order."""
-    asked = words(question)
-    found = [_best(n, _Claim(asked, asked), asked, _searched(passage)) for n, passage in enumerate(passages, 1)]
+    language = _language(passages)
+    asked = words(question, language)
+    found = [
+        _best(n, _Claim(asked, asked), asked, _searched(passage, language)) for n, passage in enumerate(passages, 1)
+    ]
     return tuple(_citation(quote, passages[quote.passage - 1]) for quote in found if quote.end > quote.start)
 
 
-def abstains(text: str) -> bool:
-    """Whether the answer says that the documents do not hold it."""
-    return bool(ABSTAINS.search(text))
+def unmarked(text: str) -> str:
+    """A text without its markers; what is in backticks stays as it is."""
+    hidden = CODE.sub(lambda found: found[0].translate(HIDDEN), text)
+    return MARKER.sub("", hidden).translate(SHOWN)
 
 
 def _judged(quotes: Sequence[Quote], start: int, end: int) -> Claim:
@@ -127,14 +157,28 @@ def _judged(quotes: Sequence[Quote], start: int, end: int) -> Claim:
     return Claim(start, end, verdict, round(held, 3), tuple(dict.fromkeys(quote.passage for quote in quotes)))
 
 
-Windows = Sequence[tuple[tuple[int, int], dict[str, float]]]
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """What can be quoted of a passage, by its offsets, with its words."""
+
+    start: int
+    end: int
+    text: str
+    held: dict[str, float]
+
+
+Windows = Sequence[_Window]
 
 
 def _quotes(sentence: str, claim: _Claim, asked: Mapping[str, float], windows: Sequence[Windows]) -> list[Quote]:
     marked = [n for n in _numbers(sentence) if 1 <= n <= len(windows)]
-    if abstains(sentence) or not (claim.words or marked):
+    if not (claim.words or marked):
         return []
+    if claim.silent:
+        windows = [[window for window in found if NEGATES.search(window.text)] for found in windows]
     best = {n: _best(n, claim, asked, found) for n, found in enumerate(windows, 1) if found}
+    if claim.silent:
+        best = {n: quote for n, quote in best.items() if min(quote.support, quote.news) >= SUPPORTED}
     if not best:
         return []
     strongest = max(best.values(), key=_worth)
@@ -153,28 +197,24 @@ def _worth(quote: Quote) -> float:
 def _best(number: int, claim: _Claim, asked: Mapping[str, float], windows: Windows) -> Quote:
     """The sentence of a passage (or two in a row) that holds most of the claim; the question breaks ties."""
     best, best_score = Quote(number, 0, 0, 0.0, 0.0), -1.0
-    for (start, end), held in windows:
-        quote = Quote(number, start, end, _held(claim.words, held), _held(claim.news, held))
-        asking = support(asked, held)
-        score = (_worth(quote) if claim.words else asking) + ASKED * asking - 0.0002 * (end - start)
+    for window in windows:
+        held = support(claim.words, window.held, form=1.0)
+        quote = Quote(number, window.start, window.end, held, support(claim.news, window.held, form=1.0))
+        asking = support(asked, window.held)
+        score = (_worth(quote) if claim.words else asking) + ASKED * asking - 0.0002 * (window.end - window.start)
         if score > best_score:
             best, best_score = quote, score
     return replace(best, support=round(best.support, 3), news=round(best.news, 3))
 
 
-def _held(claim: Mapping[str, float], quote: Mapping[str, float]) -> float:
-    """Like `support`, and forms of one word count: `elected` is held by `election`."""
-    total = sum(claim.values())
-    missing = [word for word in claim if word not in quote]
-    if not total or not missing:
-        return 1.0 if total else 0.0
-    beginnings = {word[:ALIKE] for word in quote if len(word) >= ALIKE and not word[0].isdigit()}
-    lost = sum(claim[word] for word in missing if word[0].isdigit() or word[:ALIKE] not in beginnings)
-    return (total - lost) / total
+def _language(passages: Sequence[Passage]) -> str:
+    """In whose forms words are compared: that of what is quoted."""
+    return tongue(passages[0].text) if passages else ""
 
 
-def _searched(passage: Passage) -> Windows:
-    return [((start, end), words(passage.text[start:end])) for start, end in _windows(passage)]
+def _searched(passage: Passage, language: str) -> Windows:
+    texts = ((start, end, passage.text[start:end]) for start, end in _windows(passage))
+    return [_Window(start, end, text, words(text, language)) for start, end, text in texts]
 
 
 def _windows(passage: Passage) -> Iterator[tuple[int, int]]:

@@ -6,8 +6,10 @@ import json
 import re
 from collections.abc import Sequence
 
+from core.chat.phrases import ENGLISH, says_nothing_found
 from core.chat.words import words
 from core.types import ChatMessage
+from core.words import tongue
 
 REFERRING = re.compile(
     r"\b(?:it|its|they|them|their|theirs|he|him|his|she|her|hers|this|that|these|those|there|then|one|ones|same|"
@@ -20,6 +22,7 @@ MOST_EXCHANGES = 3
 LONGEST_ANSWER = 400  # characters of an earlier answer that the rewriting needs to see
 LONGEST_BESIDE = 160  # characters of a message that a query takes along
 INVENTED = 0.34  # share of the words added by a rewriting that may come from nowhere; one always may
+QUOTES = re.compile(r"\s*[\"“”„«»「『」』]+\s*")
 SCHEMA = json.dumps(
     {
         "type": "object",
@@ -31,18 +34,25 @@ SCHEMA = json.dumps(
 
 
 def stands_alone(question: str) -> bool:
-    """Whether a question clearly needs no rewriting; in doubt it does. Only judged for plain English text."""
-    return question.isascii() and len(question.split()) >= SHORTEST_ALONE and not REFERRING.search(question)
+    """Whether a question clearly needs no rewriting; in doubt it does. Only judged for English."""
+    if len(question.split()) < SHORTEST_ALONE or REFERRING.search(question):
+        return False
+    return tongue(question) == ENGLISH
 
 
-def transcript(history: Sequence[ChatMessage], *, exchanges: int = MOST_EXCHANGES) -> str:
+def transcript(history: Sequence[ChatMessage]) -> str:
     """The last exchanges as text for a prompt; long answers are shortened and say so by an ellipsis."""
     lines = []
-    for message in history[-2 * exchanges :]:
+    for message in history[-2 * MOST_EXCHANGES :]:
         name = "Person" if message.role == "user" else "Assistant"
         text = " ".join(message.content.split())
         lines.append(f"{name}: {text[:LONGEST_ANSWER]}{'…' if len(text) > LONGEST_ANSWER else ''}")
     return "\n".join(lines)
+
+
+def shortened(message: ChatMessage) -> str:
+    """What a transcript does not have of a message."""
+    return " ".join(message.content.split())[LONGEST_ANSWER:]
 
 
 def accept(rewritten: str, question: str, history: Sequence[ChatMessage] = ()) -> str:
@@ -61,9 +71,12 @@ def accept(rewritten: str, question: str, history: Sequence[ChatMessage] = ()) -
 
 
 def beside(question: str, history: Sequence[ChatMessage]) -> str:
-    """A query that cannot be misled: the question with the last exchange, which has the words it leans on."""
-    before = [message.content[:LONGEST_BESIDE] for message in history[-2:]]
-    return " ".join([question, *before])
+    """A query that cannot be misled: the question with the last exchange, which has the words it leans on.
+
+    An answer that nothing was found has no words of its own, and what was in quotes then is not in quotes now.
+    """
+    told = [message.content for message in history[-2:] if not says_nothing_found(message.content)]
+    return " ".join([question, *(QUOTES.sub(" ", text[:LONGEST_BESIDE]).strip() for text in told)])
 
 
 def _question_of(text: str) -> str:

@@ -43,11 +43,15 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What was said before: `messages` after the first `summarised` ones, which `summary` stands for."""
+    """What was said before: `messages` after the first `summarised` ones, which `summary` stands for.
+
+    `cuts` is what was not read when that summary was made.
+    """
 
     messages: tuple[ChatMessage, ...] = ()
     summary: str = ""
     summarised: int = 0
+    cuts: tuple[Cut, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,7 @@ def compose(
     turns, spent, summary, forgotten = _history(said, room, counter=counter, most=limits.history)
     messages = [*_with_passages(prompt, values, kept)]
     messages[-1:-1] = turns
-    cuts += forgotten
+    cuts += [*said.cuts, *forgotten]
     total = counter.count_messages(messages)
     system, question = counter.count([_text(frame, "system"), values.get("question", "")])
     ledger = Ledger(

@@ -8,12 +8,13 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from core.chat.sentences import units
-from core.chat.words import words
+from core.chat.words import overlap, words
 from core.types import Passage
+from core.words import tongue
 
 Spans = tuple[tuple[int, int], ...]
 CountMany = Callable[[Sequence[str]], list[int]]
@@ -23,7 +24,6 @@ LONGEST = 500  # characters of a sentence; what is longer is cut in pieces
 HEAD_TOKENS = 14  # what number, title and heading of one more passage cost, about
 NEIGHBOUR = 0.25  # share of its worth that a sentence lends the next: answers often stand beside the words asked for
 FIRST = 0.35  # worth of standing in the first passage, falling with the rank: the search knows more than words do
-ALIKE = 5  # letters that two forms of a word have in common
 LIKE = 0.7  # worth of another form of a word
 KIND = 0.3  # worth of holding what the question asks for: a number, a name
 LEANS = re.compile(
@@ -93,10 +93,11 @@ def _units(passages: Sequence[Passage], query: str) -> list[_Unit]:
         if _may_be_shown(passage, start, end)
     ]
     texts = [passages[place].text[start:end] for place, start, end in spans]
-    held = [words(text) for text in texts]
-    asked = _weights(words(query), held)
+    language = tongue(passages[0].text)
+    held = [words(text, language) for text in texts]
+    asked = _weights(words(query, language), held)
     total = sum(asked.values()) or 1.0
-    bare = [_overlap(asked, unit) / total for unit in held]
+    bare = [overlap(asked, unit, form=LIKE) / total for unit in held]
     kind = _kind(query)
     worths = []
     for n, (place, start, end) in enumerate(spans):
@@ -105,16 +106,6 @@ def _units(passages: Sequence[Passage], query: str) -> list[_Unit]:
         worth += KIND * bool(kind and _news(kind, texts[n], query))
         worths.append(_Unit(place, start, end, worth))
     return worths
-
-
-def _overlap(asked: Mapping[str, float], unit: Mapping[str, float]) -> float:
-    """What the unit holds of the question's words; of another form of a word (`built`, `builder`) a part."""
-    beginnings = {word[:ALIKE] for word in unit if len(word) >= ALIKE}
-    return sum(
-        weight if word in unit else LIKE * weight
-        for word, weight in asked.items()
-        if word in unit or (len(word) >= ALIKE and word[:ALIKE] in beginnings)
-    )
 
 
 def _kind(query: str) -> re.Pattern[str] | None:

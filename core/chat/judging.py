@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.chat.citations import MARKER, Checked, abstains, nearest
+from core.chat.citations import MARKER, Checked, nearest
 from core.chat.confidence import CALIBRATION, OWN, Calibration, load
+from core.chat.phrases import ENGLISH, NOTHING, OFFERED, SEARCHED, language_of
 from core.chat.signals import signals
 from core.errors import SettingsError
 from core.guard import visible
@@ -16,7 +17,7 @@ from core.types import Citation, Cited, Passage, Way
 
 log = logging.getLogger(__name__)
 
-NOTHING_FOUND = "I could not find this in your documents."
+NOTHING_FOUND = NOTHING[ENGLISH]
 NEAREST = 3  # passages that are offered
 LONGEST_QUOTE = 240  # characters
 NOT_FROM_DOCUMENTS = "Not from your documents, but from what the model knows:"
@@ -63,7 +64,7 @@ class Judge:
         found = signals(query, passages, checked, logprobs, agreed)
         sure = round(self.calibration.confidence(found), 4) if self.calibration else None
         unsure = self.calibration is not None and sure is not None and sure < self.calibration.point
-        if unsure or (abstains(checked.text) and not checked.claims):
+        if unsure or (checked.abstains and not checked.claims):
             return abstention(query, passages, confidence=sure, draft=checked.text, signals=found)
         return Cited(
             checked.text, checked.citations, claims=checked.claims, unsupported=checked.unsupported, confidence=sure,
@@ -87,10 +88,11 @@ def abstention(
     signals: dict[str, float] | None = None,
 ) -> Cited:  # fmt: skip
     """An answer that says what was searched for and offers the passages that stand nearest to it."""
-    searched = f"{NOTHING_FOUND} I searched for “{' '.join(query.split())}”."
+    language = language_of(query)
+    searched = f"{NOTHING[language]} {SEARCHED[language].format(' '.join(query.split()))}"
     offered: tuple[Citation, ...] = nearest(query, passages)[:NEAREST]
     lines = [f"- “{_short(citation.quote)}” [{citation.number}]" for citation in offered]
-    text = "\n".join([f"{searched} The nearest passages are:\n", *lines]) if lines else searched
+    text = "\n".join([f"{searched} {OFFERED[language]}\n", *lines]) if lines else searched
     numbers = tuple(citation.number for citation in offered)
     return Cited(
         text, offered, confidence=confidence, abstained=True, nearest=numbers, draft=draft, signals=signals or {}

@@ -5,20 +5,28 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from datetime import date
+from functools import partial
 
 from langchain_core.runnables import RunnableConfig
 
 from core.chat.citations import check
-from core.chat.context import Composed, Limits, Said, TokenCounter, compose
-from core.chat.ledger import Cut, in_words
+from core.chat.context import MARGIN, Composed, Limits, Said, TokenCounter, compose
+from core.chat.cutting import shown
+from core.chat.ledger import Cut, cut_instructions, in_words
 from core.chat.outline import Outline, Titled
 from core.chat.request import AnswerRequest
 from core.chat.speaking import Speaker, raise_if
-from core.chat.wary import safe
+from core.chat.wary import between
+from core.guard import data
+from core.instructions import suspicions
 from core.prompts import render
 from core.types import Cited, Event, Passage, Retrieved, Summarising, Way
 
 MOST_PARTS = 30  # that are read: each takes up to half a minute on two cores
+PART_TOKENS = 1_500  # that are read at once: fifteen seconds on two cores
+FILLED = 0.8  # of the room for a part: how many tokens its characters are is only told by samples
+SAMPLES, SAMPLE = 8, 500  # places of a document, characters
+TOO_LONG = "The end of this part did not fit into the context."
 NOTE_TOKENS = 80
 NOTE_ROOM = 40  # tokens of a note's place and number in the prompt
 
@@ -28,18 +36,25 @@ def summarise(
     config: RunnableConfig | None,
 ) -> Generator[Event, None, Cited]:  # fmt: skip
     """Read the document part by part, telling how far it is, then write the summary. Raises what a model can raise."""
-    parts = outline.parts(document, request.scope)
+    room = _room(request, counter)
+    tokens = min(PART_TOKENS, int(FILLED * room))
+    parts = outline.parts(document, request.scope, partial(_characters, counter, tokens))
     chosen = _spread(parts, min(MOST_PARTS, _most_notes(counter, request.options.max_tokens)))
-    yield Retrieved(tuple(chosen), _words(left_out(parts, chosen)))
-    notes = yield from _notes(speaker, request, document, chosen, config)
-    composed = _composed(request, chosen, notes, left_out(parts, chosen), counter)
+    readable, cuts = _readable(chosen, counter, room)
+    cuts = (*left_out(parts, chosen), *cuts)
+    notes = yield from _notes(speaker, request, document, readable, config)
+    composed = _composed(request, readable, notes, cuts, counter)
     request.trace.ledger = composed.ledger.as_dict()
+    # A note that is empty, or does not fit, is not in the prompt, and the numbers count those that are.
+    numbered = {(noted.start, noted.end) for noted in composed.passages}
+    read = [part for part in readable if (part.start, part.end) in numbered]
+    yield Retrieved(tuple(read), composed.ledger.left_out)
     spoken = yield from speaker.aloud(request, composed.messages, config)
     with request.trace.span("cite"):
-        checked = check(spoken.text, chosen, request.question)
+        checked = check(spoken.text, read, request.question)
     text = checked.text
-    if len(chosen) < len(parts):
-        text += f"\n\n({len(chosen)} of {len(parts)} parts of the document were read for this.)"
+    if len(read) < len(parts):
+        text += f"\n\n({len(read)} of {len(parts)} parts of the document were read for this.)"
     return Cited(
         text, checked.citations, claims=checked.claims, unsupported=checked.unsupported, way=Way.summary
     )  # fmt: skip
@@ -64,7 +79,7 @@ def _notes(
         for done, part in enumerate(parts):
             raise_if(request.cancel)
             yield Summarising(done, len(parts), document.title)
-            values = {"section": safe(part.text), "question": request.question}
+            values = {"section": data(shown(part)), "question": request.question}
             messages = render(request.prompts["section"], values)
             notes.append(speaker.quietly(request, messages, config, tokens=NOTE_TOKENS))
         yield Summarising(len(parts), len(parts), document.title)
@@ -82,6 +97,52 @@ def _composed(
     ledger = composed.ledger
     all_cuts = (*ledger.cuts, *cuts)
     return replace(composed, ledger=replace(ledger, cuts=all_cuts, left_out=_words(all_cuts)))
+
+
+def _room(request: AnswerRequest, counter: TokenCounter) -> int:
+    """Tokens that one part may have."""
+    frame = render(request.prompts["section"], {"section": "", "question": request.question})
+    return max(1, counter.context_tokens() - counter.count_messages(frame) - NOTE_TOKENS - MARGIN)
+
+
+def _characters(counter: TokenCounter, tokens: int, text: str) -> int:
+    """How many characters of a text make so many tokens: four times as many in English as in Chinese."""
+    step = max(SAMPLE, len(text) // SAMPLES)
+    samples = [text[start : start + SAMPLE] for start in range(0, len(text), step)]
+    counted = sum(counter.count(samples)) if samples else 0
+    return max(1, int(tokens * sum(map(len, samples)) / counted)) if counted else tokens
+
+
+def _readable(parts: Sequence[Passage], counter: TokenCounter, room: int) -> tuple[list[Passage], tuple[Cut, ...]]:
+    """The parts as a model may read them: as much as fits, and nothing in `kept` that talks to a model."""
+    found: list[Passage] = []
+    cuts: list[Cut] = []
+    sizes = counter.count([part.text for part in parts])
+    for part, tokens in zip(parts, sizes, strict=True):
+        fitting = _fitting(part, tokens, counter, room)
+        if fitting.end < part.end:
+            lost = tokens - counter.count([fitting.text])[0]
+            place = ((fitting.end, part.end),)
+            cuts.append(Cut("section", TOO_LONG, lost, None, part.document_id, part.document_title, place))
+        hidden = tuple((span.start, span.end) for span in suspicions(fitting.text))
+        if hidden:
+            spent = sum(counter.count([fitting.text[start:end] for start, end in hidden]))
+            places = tuple((part.start + start, part.start + end) for start, end in hidden)
+            cuts.append(cut_instructions(len(found) + 1, fitting, spent, places))
+            rest = between(fitting.text, hidden)
+            fitting = replace(fitting, kept=tuple((part.start + start, part.start + end) for start, end in rest))
+        if fitting.kept or not hidden:
+            found.append(fitting)
+    return found, tuple(cuts)
+
+
+def _fitting(part: Passage, tokens: int, counter: TokenCounter, room: int) -> Passage:
+    """As much of the beginning of a part as fits."""
+    text = part.text
+    while tokens > room and len(text) > 1:
+        text = text[: max(1, int(len(text) * FILLED * room / tokens))]
+        tokens = counter.count([text])[0]
+    return replace(part, text=text, end=part.start + len(text))
 
 
 def _spread(parts: Sequence[Passage], most: int) -> list[Passage]:

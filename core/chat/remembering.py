@@ -6,8 +6,9 @@ from collections.abc import Generator
 
 from langchain_core.runnables import RunnableConfig
 
-from core.chat.condense import SCHEMA, accept, stands_alone, transcript
+from core.chat.condense import SCHEMA, accept, shortened, stands_alone, transcript
 from core.chat.context import MARGIN, Said, TokenCounter, newest
+from core.chat.ledger import Cut
 from core.chat.request import AnswerRequest
 from core.chat.speaking import Speaker
 from core.prompts import render
@@ -47,13 +48,28 @@ def remember(
         return said
     start = newest(said.messages, counts, int(most * KEPT_SHARE))
     yield Remembering(start)
+    told, cuts = _told(said, start, prompt, counter)
     with request.trace.span("remember") as attributes:
-        notes = speaker.quietly(request, render(prompt, {"history": _told(said, start)}), config, tokens=NOTES_TOKENS)
+        notes = speaker.quietly(request, render(prompt, {"history": told}), config, tokens=NOTES_TOKENS)
         attributes["messages"] = start
-    return Said(said.messages[start:], notes or said.summary, said.summarised + start)
+    return Said(said.messages[start:], notes or said.summary, said.summarised + start, cuts)
 
 
-def _told(said: Said, start: int) -> str:
-    """The earlier notes and the messages that are to be added to them."""
-    before = [ChatMessage("assistant", said.summary)] if said.summary else []
-    return transcript([*before, *said.messages[:start]], exchanges=len(said.messages) + 1)
+def _told(said: Said, start: int, prompt: str, counter: TokenCounter) -> tuple[str, tuple[Cut, ...]]:
+    """The earlier notes and the newest of the messages that are to be added to them, as they fit; and what did not."""
+    before = [transcript([ChatMessage("assistant", said.summary)])] if said.summary else []
+    lines = [transcript([message]) for message in said.messages[:start]]
+    frame = counter.count_messages(render(prompt, {"history": "\n".join(before)}))
+    room = counter.context_tokens() - frame - NOTES_TOKENS - MARGIN
+    first, counts = len(lines), counter.count([f"{line}\n" for line in lines])
+    while first and counts[first - 1] <= room:
+        first -= 1
+        room -= counts[first]
+    cuts = []
+    if first:
+        reason = f"{first} earlier messages did not fit into the prompt that makes notes of the conversation."
+        cuts.append(Cut("history", reason, sum(counts[:first])))
+    if rests := [rest for message in said.messages[first:start] if (rest := shortened(message))]:
+        reason = f"Only the beginning of long messages ({len(rests)}) was read to make notes of the conversation."
+        cuts.append(Cut("history", reason, sum(counter.count(rests))))
+    return "\n".join([*before, *lines[first:]]), tuple(cuts)

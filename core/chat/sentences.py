@@ -12,7 +12,7 @@ ABBREVIATION = re.compile(
 )
 # A line of a page that goes on in the next one: long, not ended, and not followed by a list, a table or a blank line.
 FULL_LINE = 45
-TERMINAL = re.compile(r"[.!?…:;|。！？]$")
+TERMINAL = re.compile(r"[.!?…:;|。！？।؟]$")
 CONTINUES = re.compile(r"[ \t]*\n[ \t]*(?![-*•|#\n]|\d{1,3}[.)]\s)\S")
 TABLE_ROW = re.compile(r"^\|.*\|$", re.MULTILINE)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from core.chat.citations import Checked, abstains
+from core.chat.citations import Checked
 from core.chat.cutting import ASKS_NAME, ASKS_NUMBER, NUMBER, shown
 from core.chat.words import support, words
 from core.types import Passage, Verdict
+from core.words import tongue
 
 ABSENT = -3.0  # log-probability that is assumed where an engine tells none
 
@@ -20,10 +21,11 @@ def signals(
 
     `agreed` is how sure the model was, asked after its answer, that the passages say it.
     """
-    asked = words(question)
-    quote = words(" ".join(citation.quote for citation in checked.citations))
+    language = tongue(passages[0].text) if passages else ""
+    asked = words(question, language)
+    quote = words(" ".join(citation.quote for citation in checked.citations), language)
     cited = {citation.number for citation in checked.citations}
-    around = words(" ".join(shown(passages[n - 1]) for n in cited if n <= len(passages)))
+    around = words(" ".join(shown(passages[n - 1]) for n in cited if n <= len(passages)), language)
     said = [value for value in logprobs if math.isfinite(value)]
     claims = checked.claims
     return {
@@ -38,7 +40,7 @@ def signals(
         "logprob_first": said[0] if said else ABSENT,
         "agreed": agreed,
         "cited": float(bool(cited)),
-        "abstains": float(abstains(checked.text)),
+        "abstains": float(checked.abstains),
         "length": math.log1p(len(checked.text)),
         "kind_missing": float(_kind_missing(question, checked)),
     }

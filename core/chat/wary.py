@@ -13,6 +13,7 @@ from core.chat.words import words
 from core.guard import data
 from core.instructions import asks, sentences, suspicions, without
 from core.types import Passage
+from core.words import tongue
 
 Parts = tuple[tuple[int, int], ...]
 
@@ -24,7 +25,7 @@ def wary(passages: Sequence[Passage], query: str) -> list[Passage]:
     """
     found = []
     for passage in passages:
-        parts = () if passage.kept else _between(passage.text, distrusted(passage.text, query))
+        parts = () if passage.kept else between(passage.text, distrusted(passage.text, query))
         if passage.kept or parts == ((0, len(passage.text)),):
             found.append(passage)
         elif parts:
@@ -59,12 +60,16 @@ def safe(text: str) -> str:
 
 
 def _strays(text: str, query: str) -> Iterator[tuple[int, int]]:
-    """Questions and tasks that share no word with the query."""
-    wanted = set(words(query))
+    """Questions and tasks that share no word with the query; of another language than the query's nothing is known."""
+    language, passage = tongue(query), tongue(text)
+    wanted = set(words(query, language))
     for first, last in sentences(text):
         spans = [(first, last), *_lines(text, first, last)]
         for start, end in spans:
-            if asks(text[start:end]) and not wanted & set(words(text[start:end])):
+            if not asks(text[start:end]) or wanted & set(words(text[start:end], language)):
+                continue
+            # Whoever writes most of a passage in another language does not hide a task in ours by it.
+            if language in ("", passage) or language == tongue(text[start:end]):
                 yield start, end
                 break
 
@@ -79,7 +84,7 @@ def _lines(text: str, first: int, last: int) -> Iterator[tuple[int, int]]:
         yield start, last
 
 
-def _between(text: str, stretches: Parts) -> Parts:
+def between(text: str, stretches: Parts) -> Parts:
     """The parts of a text between these stretches; all of it where there are none."""
     parts, position = [], 0
     for start, end in (*stretches, (len(text), len(text))):

@@ -11,13 +11,15 @@ from core.types import ChatMessage, Way
 GREETING = re.compile(
     r"(?:hi|hello|hey|hi there|hello there|good (?:morning|afternoon|evening|day)|hallo|guten (?:morgen|tag|abend)|"
     r"servus|moin|bonjour|bonsoir|salut|hola|buenos d[ií]as|buenas (?:tardes|noches)|ciao|ol[áa]|你好|您好|こんにちは|"
-    r"안녕하세요|привет|здравствуйте|مرحبا|नमस्ते)",
+    r"안녕하세요|привет|здравствуйте|добрый день|مرحبا|السلام عليكم|नमस्ते|γεια(?: σας| σου)?|καλημέρα|καλησπέρα|"
+    r"bun[ăa](?: ziua| seara)?|merhaba|selam|günaydın|iyi günler|xin chào|chào(?: bạn)?|สวัสดี(?:ครับ|ค่ะ)?)",
     re.IGNORECASE,
 )
 THANKS = re.compile(
     r"(?:thanks|thank you|many thanks|thanks a lot|thx|great|perfect|ok(?:ay)?|danke|vielen dank|danke schön|"
     r"merci(?: beaucoup)?|gracias|muchas gracias|grazie|obrigad[oa]|谢谢|"
-    r"ありがとう(?:ございます)?|감사합니다|спасибо|شكرا)"
+    r"ありがとう(?:ございます)?|감사합니다|спасибо|شكرا|धन्यवाद|शुक्रिया|ευχαριστώ(?: πολύ)?|mul[țt]umesc|"
+    r"teşekkür(?:ler| ederim)|sağ ?ol|cảm ơn(?: bạn)?|ขอบคุณ(?:ครับ|ค่ะ)?)"
     r"(?:,? (?:thanks|thank you|danke))?",
     re.IGNORECASE,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -9,8 +10,9 @@ from dataclasses import dataclass, field
 from sqlalchemy import Integer, String, column, func, select, table
 from sqlalchemy.orm import Session
 
-from core.retrieval.store import FOUND, current_generation
+from core.retrieval.store import FOUND, current_generation, visible
 from core.storage.tables import DocumentRow
+from core.types import Scope
 
 TERMS = table("chunk_words_terms", column("term", String), column("doc", Integer))
 LENGTHS = table("chunk_words_docsize", column("id", Integer))
@@ -24,7 +26,7 @@ class Known:
 
     generation: int
     chunks: int = 0
-    documents: int = 0
+    documents: dict[str, int] = field(default_factory=dict)
     frequencies: dict[str, int] = field(default_factory=dict)
     languages: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -43,23 +45,26 @@ class Counts:
             known.chunks = session.scalar(select(func.count()).select_from(LENGTHS)) or 0
         return known.chunks
 
-    def documents(self, session: Session) -> int:
-        """How many documents can be found."""
+    def documents(self, session: Session, owner_id: str) -> int:
+        """How many of the owner's documents can be found."""
         known = self._current(session)
-        if not known.documents:
-            query = select(func.count()).select_from(DocumentRow).where(DocumentRow.status.in_(FOUND))
-            known.documents = session.scalar(query) or 0
-        return known.documents
+        if owner_id not in known.documents:
+            query = select(func.count()).select_from(DocumentRow).where(*visible(Scope(owner_id)))
+            known.documents[owner_id] = session.scalar(query) or 0
+        return known.documents[owner_id]
 
     def frequencies(self, session: Session, terms: Iterable[str]) -> dict[str, int]:
         """How many chunks hold each of the terms; those of everybody, so the figures must not be shown."""
-        known, found = self._current(session), {}
-        for term in terms:
-            if (count := known.frequencies.get(term)) is None:
-                count = session.scalar(select(TERMS.c.doc).where(TERMS.c.term == term)) or 0
-                if len(known.frequencies) < TERMS_KEPT:
-                    known.frequencies[term] = count
-            found[term] = count
+        known, wanted = self._current(session), list(dict.fromkeys(terms))
+        found = {term: known.frequencies[term] for term in wanted if term in known.frequencies}
+        missing = [term for term in wanted if term not in found]
+        if missing:
+            asked = func.json_each(json.dumps(missing)).table_valued("value")
+            rows = session.execute(select(TERMS.c.term, TERMS.c.doc).where(TERMS.c.term.in_(select(asked.c.value))))
+            counted = dict.fromkeys(missing, 0) | {row[0]: row[1] for row in rows}
+            found |= counted
+            if len(known.frequencies) + len(counted) <= TERMS_KEPT:
+                known.frequencies |= counted
         return found
 
     def languages(self, session: Session, owner_id: str) -> tuple[str, ...]:

@@ -7,24 +7,14 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from core.words import fold, pieces
+from core.guard import visible
+from core.words import fold, is_function_word, pieces
 
 LONGEST_QUERY = 4000  # letters that are looked at
 MOST_UNITS, MOST_PHRASES, MOST_FORMS = 64, 4, 4
 LONGEST_PHRASE = 32  # terms
 
-
-# Words that stand in nearly every text and mean nothing in another language: they rank nothing, and to look for one
-# takes as long as for all others.
-FUNCTION_WORDS = frozenset(
-    re.findall(
-        r"\w+",
-        """a an and are as at by did do does for from how in is it of on that the to was were what which who with
-        der das dem des ein eine einer eines und oder ist sind mit von zu für auf wie wer welche welcher
-        le la les une du de et sont dans pour que qui quel quelle el los las una en por para como cuál quién
-        il lo gli di che""",
-    )
-)
+HYPHENS = str.maketrans({"\u2010": "-", "\u2011": "-"})  # as word processors write them in AB‑1203
 QUOTED = re.compile(r"[\"“”„«»「『](.+?)[\"“”„«»」』]", re.DOTALL)
 # A word with a digit, or parts joined by signs of which one has a digit: AB-1203, 3.5, x86_64, CVE-2024-1086.
 IDENTIFIER = re.compile(r"(?<![^\W_])(?=[^\W_]*(?:[-_./:#][^\W_]+)*\d)[^\W_]+(?:[-_./:#][^\W_]+)*", re.UNICODE)
@@ -59,13 +49,19 @@ class Query:
 
 def understand(text: str, languages: Sequence[str] = ("en",)) -> Query:
     """The query, with the forms that its words have in these languages; whatever people type is no syntax."""
-    text = unicodedata.normalize("NFKC", text[:LONGEST_QUERY])
+    text = _plain(text[:LONGEST_QUERY])
     units: dict[str, dict[str, None]] = {}
+    told: set[str] = set()  # the words that are no function words
+    shouted = text.isupper()
     for language in languages or ("",):
         for piece in pieces(text, language):
+            word = fold(piece.text)  # one word in all languages, whatever small letters they have for "IBM"
             for term in piece.terms:
-                units.setdefault(piece.text if piece.spaced else term, {})[term] = None
-    telling = {word: forms for word, forms in units.items() if word not in FUNCTION_WORDS} or units
+                unit = word if piece.spaced else term
+                units.setdefault(unit, {})[term] = None
+                if not is_function_word(piece, shouted=shouted):
+                    told.add(unit)
+    telling = {unit: forms for unit, forms in units.items() if unit in told} or units
     quoted = [found[1] for found in QUOTED.finditer(text)][:MOST_PHRASES]
     named = list(dict.fromkeys(found[0] for found in IDENTIFIER.finditer(text)))[:MOST_PHRASES]
     return Query(
@@ -92,4 +88,9 @@ def any_of(phrases: Iterable[Sequence[str]]) -> str:
 
 def flat(text: str) -> str:
     """A text for looking for words as they stand: without accents, in lower case, with single blanks."""
-    return " ".join(fold(unicodedata.normalize("NFKC", text).lower()).split())
+    return " ".join(fold(_plain(text).lower()).split())
+
+
+def _plain(text: str) -> str:
+    """A text as it looks: without what nobody sees, with one sort of hyphen."""
+    return unicodedata.normalize("NFKC", visible(text)).translate(HYPHENS)

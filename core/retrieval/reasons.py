@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.retrieval.candidates import Candidate
+from core.types import Passage
 
 CLOSE = 0.45  # a cosine from which on two texts are about the same thing
 TOGETHER = 0.5  # the share of what the query asks for that stands in one window
@@ -29,3 +30,12 @@ def reasons(one: Candidate) -> str:
         said.append("is named by another passage that was found")
     told = ", ".join(said)
     return told[:1].upper() + told[1:]
+
+
+def searches(passage: Passage) -> str:
+    """Which of the two searches found a passage; "" where that is not known."""
+    if passage.dense_score is not None and passage.keyword_score is not None:
+        return "Both searches found it, the one by words and the one by meaning."
+    if passage.dense_score is not None:
+        return "Only the search by meaning found it: it says something near, in other words."
+    return "Only the search by words found it." if passage.keyword_score is not None else ""

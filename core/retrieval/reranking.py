@@ -6,9 +6,11 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 
 from core.errors import ModelError, ModelMissing
+from core.retrieval.beside import Beside
 from core.retrieval.candidates import Candidate
 from core.retrieval.fusion import fuse
 from core.retrieval.trust import knows, made_for
@@ -18,9 +20,12 @@ log = logging.getLogger(__name__)
 
 BUDGET_SECONDS = 0.3  # of the 400 ms that a search with this stage may take
 FIRST, MOST = 8, 50  # pairs that are read while its pace is not known, and at the most
+LONGEST_SECONDS = 5.0  # it is waited for: more than it should ever take
 ASK_AGAIN_SECONDS = 300.0  # until then a server that has no reranker is not asked whether it got one
 # It reads one passage at a time and knows nothing of the others: what the second stage says keeps a third of the vote.
 WEIGHT, OWN_WEIGHT, DAMPING = 2.0, 1.0, 10
+
+_beside = Beside("reranker", at_once=2)
 
 
 class Reranker(Protocol):
@@ -60,13 +65,17 @@ class Reranking:
 
     def _scores(self, query: str, head: Sequence[Candidate]) -> list[float]:
         began = time.monotonic()
+        texts = [one.text for one in head]
         try:
-            model, scores = self.model.rerank(query, [one.text for one in head])
+            answered = _beside.submit(partial(self.model.rerank, query, texts)).wait(LONGEST_SECONDS)
         except ModelError as error:
             if not isinstance(error, ModelMissing):
                 log.warning("without the reranker: %s", error)
+            answered = None
+        if answered is None:
             self._not_before = time.monotonic() + ASK_AGAIN_SECONDS
             return []
+        model, scores = answered
         with self._lock:
             pace = (time.monotonic() - began) / len(head)
             self._pace = pace if self._pace is None else (self._pace + pace) / 2

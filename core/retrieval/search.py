@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy.orm import Session
 
 from core.errors import ModelError
 from core.retrieval import hops
 from core.retrieval.about import about
+from core.retrieval.beside import Beside
 from core.retrieval.candidates import Candidate, mean_length, read
 from core.retrieval.dense import DenseIndex
 from core.retrieval.evidence import weigh
 from core.retrieval.fusion import DENSE_WEIGHT, KEYWORD_WEIGHT, fuse
 from core.retrieval.keyword import KeywordIndex
+from core.retrieval.query import Query
 from core.retrieval.second_stage import Judging, in_order
 from core.retrieval.serving_index import ServingIndex
 from core.retrieval.trust import knows, made_for, trusted
@@ -29,7 +31,7 @@ log = logging.getLogger(__name__)
 
 CANDIDATES = 50  # of each search
 
-_beside = ThreadPoolExecutor(max_workers=8, thread_name_prefix="dense")
+_beside = Beside("dense")
 
 
 @runtime_checkable
@@ -64,40 +66,45 @@ class Search:
 
     def run(self, query: str, *, second_stage: bool = True) -> list[Candidate]:
         """The candidates with their scores, best first."""
-        asked = self.keyword.understand(query, self.scope)
-        if not asked.units:
-            return []
-        beside = _beside.submit(self._nearest, query, asked.languages)
-        by_keyword = dict(self.keyword.search(asked, self.scope, self.count))
-        nearest = beside.result()
+        with self.db.read() as session:
+            asked = self.keyword.understand(session, query, self.scope)
+            if not asked.units:
+                return []
+            beside = _beside.submit(partial(self._nearest, query, asked.languages))
+            by_keyword = dict(self.keyword.best(session, asked, self.scope, self.count))
+        nearest = beside.wait() or Nearest({})  # in no transaction: a model is waited for
         weights = [DENSE_WEIGHT, KEYWORD_WEIGHT]
         fused = dict(fuse([list(nearest.found), list(by_keyword)], weights=weights))
         with self.db.read() as session:
             candidates = read(session, fused, self.scope)
-            frequencies, chunks = self.keyword.rarity(session, asked)
-            weighed = weigh(asked, frequencies, chunks)
-            documents = self.keyword.counts.documents(session)
-            subjects = about(session, asked, frequencies, documents) if second_stage else {}
-        for id, one in candidates.items():
-            one.keyword, one.dense = by_keyword.get(id), nearest.found.get(id)
-            one.fused = one.score = fused[id]
-        if not second_stage:
-            return sorted(candidates.values(), key=lambda one: -one.fused)
-        self._compare(nearest, candidates)
-        judging = Judging(asked, weighed, subjects, mean_length(candidates.values()))
-        judging.judge(candidates.values())
-        return self._hop(judging, nearest, candidates)
+            for id, one in candidates.items():
+                one.keyword, one.dense = by_keyword.get(id), nearest.found.get(id)
+                one.fused = one.score = fused[id]
+            if not second_stage:
+                return sorted(candidates.values(), key=lambda one: -one.fused)
+            return self._judged(session, asked, nearest, candidates)
 
-    def _hop(self, judging: Judging, nearest: Nearest, found: dict[int, Candidate]) -> list[Candidate]:
+    def _judged(
+        self, session: Session, asked: Query, nearest: Nearest, candidates: dict[int, Candidate]
+    ) -> list[Candidate]:
+        """The candidates in the order that all evidence gives, with those that the best of them name."""
+        frequencies, chunks = self.keyword.rarity(session, asked)
+        owner = self.scope.owner_id
+        subjects = about(session, asked, frequencies, owner, self.keyword.counts.documents(session, owner))
+        self._compare(nearest, candidates)
+        judging = Judging(asked, weigh(asked, frequencies, chunks), subjects, mean_length(candidates.values()))
+        judging.judge(candidates.values())
+        return self._hop(session, judging, nearest, candidates)
+
+    def _hop(
+        self, session: Session, judging: Judging, nearest: Nearest, found: dict[int, Candidate]
+    ) -> list[Candidate]:  # fmt: skip
         """The same with what the best of them name by its title."""
         seeds = in_order(found)[: hops.SEEDS]
-        with self.db.read() as session:
-            named = self.keyword.under(session, hops.names(seeds, judging.weighed), self.scope, hops.MOST_FOUND)
-            added = read(session, [id for id in named if id not in found], self.scope)
-            everyone, counts = found | added, self.keyword.counts
-            telling = hops.telling_terms(
-                everyone.values(), partial(counts.frequencies, session), counts.chunks(session)
-            )
+        named = self.keyword.under(session, hops.names(seeds, judging.weighed), self.scope, hops.MOST_FOUND)
+        added = read(session, [id for id in named if id not in found], self.scope)
+        everyone, counts = found | added, self.keyword.counts
+        telling = hops.telling_terms(everyone.values(), partial(counts.frequencies, session), counts.chunks(session))
         self._compare(nearest, added)
         judging.judge(added.values())
         hops.follow(seeds, everyone, telling)

@@ -22,11 +22,16 @@ _DOTTED = str.maketrans({"İ": "i", "I": "ı"})  # as Turkish has it
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A word or a run without blanks, as it stands in the text (in lower case), and its terms in order."""
+    """A word or a run without blanks, as it stands in the text (in lower case), and its terms in order.
+
+    `written` is the same with its capitals; it begins at the offset `start` of the text in the form NFKC.
+    """
 
     text: str
     terms: tuple[str, ...]
     spaced: bool = True
+    written: str = ""
+    start: int = 0
 
 
 def terms(text: str, language: str) -> list[str]:
@@ -36,19 +41,18 @@ def terms(text: str, language: str) -> list[str]:
 
 def pieces(text: str, language: str) -> Iterator[Piece]:
     """The words of a text, one after the other."""
-    text = unicodedata.normalize("NFKC", text)
-    if language in ("tr", "az"):
-        text = text.translate(_DOTTED)
-    for match in _pattern().finditer(text.lower()):
-        run = match[0]
+    dotted = language in ("tr", "az")
+    for match in _pattern().finditer(unicodedata.normalize("NFKC", text)):
+        written, start = match[0], match.start()
+        run = (written.translate(_DOTTED) if dotted else written).lower()
         if match.lastgroup == "possessive":
             continue
         if match.lastgroup == "paired":
-            yield Piece(run, tuple(_pairs(list(run))), spaced=False)
+            yield Piece(run, tuple(_pairs(list(run))), False, written, start)
         elif match.lastgroup == "clustered":
-            yield Piece(run, tuple(_pairs(_clusters(run))), spaced=False)
+            yield Piece(run, tuple(_pairs(_clusters(run))), False, written, start)
         else:
-            yield Piece(run, (stem(run[:LONGEST_TERM], language),))
+            yield Piece(run, (stem(run[:LONGEST_TERM], language),), True, written, start)
 
 
 def _pairs(letters: list[str]) -> list[str]:
@@ -69,7 +73,7 @@ def _pattern() -> regex.Pattern[str]:
     import regex
 
     return regex.compile(
-        rf"(?P<possessive>(?<=\p{{L}})['’]s(?!\p{{L}}))|(?P<paired>[{PAIRED}]+)|(?P<clustered>[{CLUSTERED}\p{{M}}]+)"
+        rf"(?P<possessive>(?<=\p{{L}})['’][sS](?!\p{{L}}))|(?P<paired>[{PAIRED}]+)|(?P<clustered>[{CLUSTERED}\p{{M}}]+)"
         rf"|(?P<word>[[\p{{L}}\p{{M}}\p{{N}}]--[{PAIRED}{CLUSTERED}]]+)",
         regex.V1,
     )

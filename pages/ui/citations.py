@@ -10,6 +10,7 @@ import streamlit as st
 
 from core.chat.citations import abstains
 from core.chat.conversations import MessageView
+from core.chat.reasons import place_by_words
 from core.types import Citation, MessageState, Passage, User, Way
 from pages.ui import source_view, state
 from pages.ui.figures import count
@@ -84,7 +85,7 @@ def passages(message: MessageView) -> None:
         used = "cited" if passage.rank in cited else "not cited"
         with st.container(border=True, gap="xsmall"):
             st.markdown(f"**{passage.rank} · {plain(label(passage))}**")
-            st.caption(" · ".join([used, *_scores(passage)]))
+            st.caption(" · ".join([used, *_scores(passage, message.passages)]))
             _words(passage, message)
     if not message.passages:
         st.caption("No passage was found for this question.")
@@ -102,12 +103,12 @@ def _words(passage: Passage, message: MessageView) -> None:
         st.markdown(as_shown(passage))
 
 
-def _scores(passage: Passage) -> list[str]:
+def _scores(passage: Passage, passages: Sequence[Passage]) -> list[str]:
     scores = []
     if passage.dense_score is not None:
         scores.append(f"meaning {passage.dense_score:.2f}")
-    if passage.keyword_score is not None:
-        scores.append(f"words {passage.keyword_score:.2f}")
+    if place := place_by_words(passage, passages):
+        scores.append(f"by words number {place}")
     return [*scores, f"together {passage.score:.4f}", count(len(passage.text), "character")]
 
 

@@ -13,6 +13,7 @@ from core.chat.chain import AnswerChain
 from core.chat.confidence import Calibration, Signal
 from core.chat.context import Limits, Said, compose
 from core.chat.judging import NOT_FROM_DOCUMENTS, NOTHING_FOUND, Judge
+from core.chat.phrases import HELLO, NOTHING, WELCOME
 from core.chat.records import Recipe
 from core.chat.turns import LiveTurn
 from core.services import Services
@@ -133,6 +134,14 @@ def test_a_greeting_is_answered_without_a_search(live: Services, add_text: Add, 
     turn, cited = asked(live, "Hello!")
     assert cited.way is Way.greeting
     assert Searching not in kinds(turn)
+    assert client.asked == []
+
+
+def test_we_answer_in_the_language_of_the_question(live: Services, client: SmallClient) -> None:
+    assert asked(live, "Guten Morgen!")[1].text == HELLO["de"]
+    assert asked(live, "谢谢")[1].text == WELCOME["zh"]
+    _, cited = asked(live, "Wer hat die Brücke über den Fluss gebaut?")
+    assert cited.text == f"{NOTHING['de']} Gesucht habe ich nach „Wer hat die Brücke über den Fluss gebaut?“."
     assert client.asked == []
 
 

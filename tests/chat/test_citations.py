@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from core.chat.citations import abstains, cite, sentences
-from core.types import Passage
+from core.chat.citations import abstains, check, cite, sentences, unmarked
+from core.chat.judging import Judge
+from core.types import Passage, Verdict
 
 
 def passage(text: str, number: int = 1, start: int = 100) -> Passage:
@@ -124,3 +125,61 @@ def test_a_marker_at_the_beginning_goes_behind_its_sentence() -> None:
     assert text == "The game was played in Santa Clara [2]."
     assert found == [(2, "The game was played in Santa Clara.")]
     assert cited("[1] It was nearly $12 [1].")[0] == "It was nearly $12 [1]."
+
+
+CONTRACT = passage("The contract runs for two years. The contract does not specify a notice period.")
+NOTICE = "What notice period does the contract specify?"
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "answer"),
+    [
+        (CONTRACT.text, NOTICE, "The contract does not specify a notice period [1]."),
+        (
+            "The device is not provided with a charger.",
+            "Is there a charger?",
+            "The device is not provided with one [1].",
+        ),
+        (
+            "Der Vertrag läuft zwei Jahre. Eine Kündigungsfrist ist im Vertrag nicht angegeben.",
+            "Welche Kündigungsfrist nennt der Vertrag?",
+            "Eine Kündigungsfrist ist im Vertrag nicht angegeben [1].",
+        ),
+    ],
+)
+def test_a_negative_answer_that_a_passage_bears_is_an_answer(text: str, question: str, answer: str) -> None:
+    passages = [passage(text)]
+    checked = check(answer, passages, question)
+    assert [claim.verdict for claim in checked.claims] == [Verdict.supported]
+    assert [citation.number for citation in checked.citations] == [1]
+    cited = Judge().judge(question, passages, checked, [])
+    assert not cited.abstained
+    assert cited.text == answer
+    assert cited.signals["abstains"] == 0.0
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "The passages do not specify a notice period.",
+        "I could not find the notice period of the contract [1].",
+        "Der Vertrag nennt keine Kündigungsfrist.",
+    ],
+)
+def test_an_abstention_that_no_passage_bears_stays_one(answer: str) -> None:
+    passages = [passage("The contract runs for two years. The notice period of the contract is three months.")]
+    cited = Judge().judge(NOTICE, passages, check(answer, passages, NOTICE), [])
+    assert cited.abstained
+    assert cited.draft
+
+
+def test_code_is_delivered_as_it_was_written() -> None:
+    code = passage("The name of the program is sys.argv[0]; its first argument is sys.argv[1]. A list is [10, 20].")
+    for answer in (
+        "The name of the program is `sys.argv[0]`, the first argument is `sys.argv[1]` [1].",
+        "The name of the program is sys.argv[0] [1].",
+        "A list is `[10, 20]` [1].",
+        "The first argument [1]:\n\n```python\nprint(sys.argv[1])\nrows = [[1, 2], [3]]\n```",
+    ):
+        assert cite(answer, [code], "How are arguments read?")[0] == answer
+    assert unmarked("The first is `argv[1]` [1].") == "The first is `argv[1]`."

@@ -5,6 +5,8 @@ import json
 import pytest
 
 from core.chat.condense import SCHEMA, accept, beside, stands_alone, transcript
+from core.chat.phrases import NOTHING
+from core.retrieval.query import understand
 from core.types import ChatMessage
 
 SAID = (ChatMessage("user", "How long is the warranty of the Ridge 3?"), ChatMessage("assistant", "24 months."))
@@ -44,3 +46,15 @@ def test_long_answers_are_shortened_visibly() -> None:
 
 def test_the_schema_is_one() -> None:
     assert json.loads(SCHEMA)["required"] == ["question"]
+
+
+def test_a_follow_up_in_another_language_is_rewritten_and_english_with_a_sign_is_not() -> None:
+    assert not stands_alone("Und wie hoch ist der Rabatt")
+    assert not stands_alone("Y cuando abre la segunda tienda")
+    assert stands_alone("What does the Ridge 3 cost in € at Müller?")
+
+
+def test_an_answer_that_nothing_was_found_lends_no_words() -> None:
+    said = (ChatMessage("user", 'How high is the "Orsa" dam?'), ChatMessage("assistant", f"{NOTHING['de']} Gesucht …"))
+    assert beside("And how long is it?", said) == "And how long is it? How high is the Orsa dam?"
+    assert understand(beside("And how long is it?", said)).phrases == ()

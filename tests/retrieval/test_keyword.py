@@ -6,11 +6,14 @@ from collections.abc import Callable
 
 import pytest
 
+from core.retrieval import keyword as keyword_module
 from core.retrieval.keyword import KeywordIndex
-from core.retrieval.query import LONGEST_QUERY, MOST_UNITS, understand
+from core.retrieval.query import LONGEST_QUERY, MOST_UNITS, flat, understand
 from core.services import Services
+from core.storage.tables import UserRow
 from core.types import Scope
 from core.words import terms
+from tests.statements import statements
 
 Add = Callable[..., str]
 ME = Scope("local")
@@ -134,3 +137,99 @@ def test_the_words_of_a_narrow_scope_are_all_looked_for(
     home = live.documents.collection("Stones", owner_id="local")
     for scope in (Scope("local", document_ids=(only,)), Scope("local", collection_id=home)):
         assert found(live, keyword, "dam with milk", scope) == ["A dam of stone."]
+
+
+@pytest.mark.parametrize(
+    ("query", "plain"),
+    [
+        ("AB\u20111203", "AB-1203"),
+        ("AB\u20101203", "AB-1203"),
+        ("war\u00adranty", "warranty"),
+        ("\u200bwarranty\ufeff", "warranty"),
+        ("“zero\u200bwidth sign”", "“zerowidth sign”"),
+    ],
+)
+def test_what_nobody_sees_in_a_query_changes_nothing(query: str, plain: str) -> None:
+    assert understand(query) == understand(plain)
+
+
+def test_an_identifier_stands_in_a_text_with_any_hyphen(live: Services, add_text: Add) -> None:
+    add_text("Pump AB\u20111203 has two valves and AB-1203 is its name.")
+    asked = understand("AB\u20111203")
+    assert asked.identifiers[0].text in flat("Pump AB\u20111203 has two valves.")
+
+
+def test_a_word_is_one_unit_in_a_library_with_turkish_documents() -> None:
+    units = understand("What does IBM do in IZMIR", ("en", "tr")).units
+    assert [unit.text for unit in units] == ["ibm", "izmir"]
+
+
+def test_acronyms_that_look_like_function_words_are_looked_for() -> None:
+    def units(query: str) -> list[str]:
+        return [unit.text for unit in understand(query).units]
+
+    assert units("IT policy") == ["it", "policy"]
+    assert units("WHO guidelines") == ["who", "guidelines"]
+    assert units("LA office") == ["la", "office"]
+    assert units("it policy") == ["policy"]
+    assert units("WHAT IS THE POLICY") == ["policy"]
+
+
+@pytest.fixture
+def ranked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was matched, as expressions of FTS5, while RANKED is 5."""
+    seen: list[str] = []
+    plain = keyword_module._matching
+
+    def noting(match: str) -> object:
+        seen.append(match)
+        return plain(match)
+
+    monkeypatch.setattr(keyword_module, "_matching", noting)
+    monkeypatch.setattr(keyword_module, "RANKED", 5)
+    return seen
+
+
+def test_a_rare_word_that_few_chunks_hold_is_enough(
+    live: Services, add_text: Add, keyword: KeywordIndex, ranked: list[str]
+) -> None:
+    add_text("\n\n".join([*(f"The dam number {n} holds water." for n in range(30)), "The dam of Lund."]))
+    assert found(live, keyword, "dam water Lund") == ["The dam of Lund."]
+    assert ranked == ['"lund"']
+
+
+def test_a_frequent_identifier_is_not_ranked_beside_a_rare_word(
+    live: Services, add_text: Add, keyword: KeywordIndex, ranked: list[str]
+) -> None:
+    add_text("\n\n".join([*(f"Form 10-K of 2023, page {n}." for n in range(30)), "Form 10-K of Lund."]))
+    assert found(live, keyword, "Lund 10-K of 2023") == ["Form 10-K of Lund."]
+    assert ranked == ['"lund"']
+
+
+def test_a_phrase_that_stands_everywhere_is_ranked_in_a_bounded_number_of_chunks(
+    live: Services, add_text: Add, keyword: KeywordIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keyword_module, "MOST_RANKED", 7)
+    add_text("\n\n".join(f"The dam number {n} holds water." for n in range(30)))
+    with live.db.read() as session:
+        assert len(keyword_module._best(session, '"hold water"', ME, 20, most=7)) == 7
+    assert len(keyword.search('"holds water"', ME, 10)) == 10
+
+
+def test_what_a_scope_leaves_out_is_made_up_for_by_its_own_chunks(
+    live: Services, add_text: Add, keyword: KeywordIndex, ranked: list[str]
+) -> None:
+    with live.db.write() as session:
+        session.add(UserRow(id="other", name="Other", role="user"))
+    add_text("\n\n".join(f"The dam of Lund holds milk {n}." for n in range(4)), name="a.md", owner_id="other")
+    add_text("\n\n".join(f"The dam holds water {n}." for n in range(9)), name="b.md")
+    assert found(live, keyword, "dam of Lund")[0].startswith("The dam holds water")
+
+
+def test_terms_are_counted_in_one_statement(live: Services, add_text: Add, keyword: KeywordIndex) -> None:
+    add_text("The dam of Lund holds milk.\n\nThe dam is high.")
+    with statements(live) as seen, live.db.read() as session:
+        counted = keyword.counts.frequencies(session, ["dam", "lund", 'no"such', "dam"])
+        assert counted == {"dam": 2, "lund": 1, 'no"such': 0}
+        assert keyword.counts.frequencies(session, ["dam", "lund"]) == {"dam": 2, "lund": 1}
+    assert len([statement for statement in seen if "chunk_words_terms" in statement]) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,15 +11,20 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import update
 
+from core.chat.reasons import stages
 from core.errors import ModelMissing, ModelUnavailable
-from core.retrieval import hops
+from core.retrieval import hops, reranking
+from core.retrieval.about import about
+from core.retrieval.beside import AT_ONCE, Asked
+from core.retrieval.query import understand
 from core.retrieval.reranking import Reranking
 from core.retrieval.retriever import HybridRetriever
 from core.retrieval.trust import trusted
 from core.services import Services
-from core.storage.tables import DocumentRow
+from core.storage.tables import DocumentRow, UserRow
 from core.types import Chunk, Document, Passage, Scope
 from tests.small import SmallClient
+from tests.statements import statements
 
 Add = Callable[..., str]
 
@@ -255,3 +261,95 @@ def test_a_hostile_query_is_answered_without_the_embedder_too(
 
     monkeypatch.setattr(client, "embed", away)
     assert [p.text for p in retriever.retrieve(hostile)] == ["The dam is high."]
+
+
+# --- a model server that hangs ---
+
+
+def test_a_model_that_hangs_does_not_stop_the_search_by_words(
+    add_text: Add, retriever: HybridRetriever, client: SmallClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_text("The dam is high.")
+    awake = threading.Event()
+
+    def hanging(texts: Sequence[str], *, priority: str, model: str = "") -> None:
+        assert awake.wait(30)
+        raise ModelUnavailable("It was long away.")
+
+    monkeypatch.setattr(client, "embed", hanging)
+    monkeypatch.setattr(Asked.wait, "__defaults__", (0.01,))
+    try:
+        for _ in range(AT_ONCE + 3):  # more than there are threads for
+            (found,) = retriever.retrieve("How high is the dam?")
+            assert found.keyword_score is not None
+            assert found.dense_score is None
+    finally:
+        awake.set()
+
+
+def test_a_reranker_that_hangs_is_left_out_and_not_asked_again(
+    add_text: Add, retriever: HybridRetriever, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_text("The dam is high.\n\nThe dam is low.")
+    awake = threading.Event()
+
+    class Hanging(Backwards):
+        def rerank(self, query: str, passages: Sequence[str]) -> tuple[str, list[float]]:
+            self.asked += 1
+            assert awake.wait(30)
+            return super().rerank(query, passages)
+
+    model = Hanging()
+    monkeypatch.setattr(reranking, "LONGEST_SECONDS", 0.01)
+    asked = retriever.model_copy(update={"reranking": Reranking(model)})
+    try:
+        assert [p.text for p in asked.retrieve("dam high")] == [p.text for p in retriever.retrieve("dam high")]
+        asked.retrieve("dam high")
+        assert model.asked == 1
+    finally:
+        awake.set()
+
+
+# --- what a search costs, and what it may count ---
+
+
+def test_the_library_is_asked_few_things_for_one_query(
+    live: Services, add_text: Add, retriever: HybridRetriever
+) -> None:
+    add_text("Ed Wood is a film that Tim Burton directed.\n\nTim Burton comes from Burbank in California.")
+    with statements(live) as cold:
+        retriever.retrieve("Where does the director of the film Ed Wood come from, and how long was it shown?")
+    with statements(live) as warm:
+        retriever.retrieve("Where does the director of the film Ed Wood come from, and how long was it shown?")
+    assert len([statement for statement in warm if "chunk_words MATCH" in statement]) <= 3
+    assert len([statement for statement in warm if "index_state" in statement]) <= 3  # before and after the model
+    assert len([statement for statement in cold if "chunk_words_terms" in statement]) <= 4
+
+
+def test_what_documents_of_others_are_about_counts_for_nothing(
+    live: Services, add_text: Add, retriever: HybridRetriever
+) -> None:
+    for number in range(3):
+        add_text(f"The dam of Orsa feeds mill {number}.\n\nIts lake is deep.", name=f"{number}.md")
+    query = understand("the dam of Orsa", ("en",))
+
+    def told() -> dict[str, float]:
+        with live.db.read() as session:
+            frequencies, _ = retriever.keyword.rarity(session, query)
+            return about(session, query, frequencies, "local", retriever.keyword.counts.documents(session, "local"))
+
+    before = told()
+    assert len(before) == 3
+    with live.db.write() as session:
+        session.add(UserRow(id="other", name="Other", role="user"))
+    for number in range(9):
+        add_text(f"The dam of Orsa feeds mill {number}.", name=f"{number}.md", owner_id="other")
+    assert told() == before
+
+
+def test_no_page_shows_a_figure_that_counts_documents_of_others(add_text: Add, retriever: HybridRetriever) -> None:
+    add_text("The dam of Orsa is high.\n\nThe dam is low.")
+    found = retriever.retrieve("How high is the dam of Orsa?", k=2)
+    for passage in found:
+        (row,) = [row for row in stages(passage, found) if row[0] == "By words"]
+        assert row == ("By words", "", f"{passage.rank} of 2")
