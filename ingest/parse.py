@@ -22,6 +22,7 @@ if sys.platform != "win32":
 # How the child ends when it cannot answer; any other code is a crash.
 MEMORY, TOO_LONG, DISK_FULL = 3, 4, 5
 LONGEST_REQUEST = 1 << 16
+LONG = 100_000  # characters; of a shorter text the worker, which has its patterns ready, looks for instructions faster
 # Events of `sys.addaudithook` that reading a file has no reason to cause.
 _FORBIDDEN = ("socket.", "subprocess.", "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "os.startfile")
 _PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
@@ -39,7 +40,7 @@ def main() -> int:
 
     from core.errors import BadUpload  # imports count against the limits, so they come after them
     from core.types import Document
-    from ingest import answers, loaders, receipts
+    from ingest import answers, loaders
     from ingest.loaders import page_view, pictures, raw
 
     sys.addaudithook(_forbid)
@@ -51,7 +52,12 @@ def main() -> int:
         elif request.get("page"):
             pictures.write_picture(answer, Path(request["path"]), request["name"], int(request["page"]))
         else:
-            answers.write(answer, receipts.with_instructions(loaders.load(Path(request["path"]), request["name"])))
+            document = loaders.load(Path(request["path"]), request["name"])
+            if len(document.text) > LONG:
+                from ingest.receipts import with_instructions
+
+                document = with_instructions(document)
+            answers.write(answer, document)
     except BadUpload as error:
         answers.write_refusal(answer, error)
     except (MemoryError, RecursionError):

@@ -14,6 +14,7 @@ from core.errors import NotFound
 from core.library import DocumentFilter
 from core.retrieval.serving import SERVING
 from core.services import Services
+from core.storage.db import backup
 from core.storage.tables import DeletionRow, DocumentRow, PreferenceRow, now
 from core.types import DocumentStatus, JobStatus
 from tests.pages.conftest import MANUAL, ME, Open, fine, said
@@ -444,6 +445,17 @@ def test_a_deletion_that_left_something_behind_says_where(visit: Open, live: Ser
     at = visit(PAGE)
     at.button(key="show-deletions").click().run()
     assert "something was left: 3 in vectors" in said(fine(at))
+
+
+def test_a_copy_of_before_an_update_that_still_has_a_deleted_document_is_told(
+    visit: Open, live: Services, add_text: Add
+) -> None:
+    document = add_text(MANUAL, name="manual.md")
+    backup(live.db.path, live.db.path.with_name("app.before-0001_documents.db"))
+    live.documents.delete(document, owner_id=ME)
+    at = visit(PAGE)
+    at.button(key="show-deletions").click().run()
+    assert "gone, but for 1 copy of the database that an update made" in said(fine(at))
 
 
 def test_documents_are_filtered_by_type_and_language(visit: Open, live: Services, add_text: Add) -> None:
