@@ -16,7 +16,7 @@ FUNCTION_WORDS = frozenset(
     re.findall(
         r"\w+",
         """a an and are as at be been but by could did do does for from had has have he her his how in into is it its of
-        on or our she should so such than that the their them then there these they this those to was we were what when
+        on or our she should so such than that the their them then there these they this those to was we were what
         where which who whom whose why with would you your
         der das dem des ein eine einer eines einem einen und oder ist sind mit von zu für auf wie wer wann wo welcher
         welche welches
