@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.errors import ModelBusy, ModelError, ModelMissing, ModelUnavailable
-from core.leases import EMBED
+from core.leases import EMBED, READ
 from core.retrieval.serving import serving
 from core.retrieval.store import ChunkStore, Vectors
 from core.retrieval.vectors import VectorStore, text_hash
@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 # Texts in one request: few enough that "cancel" is felt soon when the model server has answers to write first.
 BATCH = 16
 MODEL_PAUSE = 2.0  # seconds between two tries to reach a model that is not there
+ASIDE = 3.0  # times as long as a batch took, the lane rests while something is read: a quarter of the time stays
+LOOK_EVERY = 0.2  # seconds
 TESTED_TOGETHER = 25  # documents
 WAITING = "waiting for the embedding model"
 
@@ -103,12 +105,26 @@ class Embedding:
         for start in range(0, len(missing), BATCH):
             part = missing[start : start + BATCH]
             lease.report("embedding", there + start, total)
+            began = time.monotonic()
             vectors = self.vectors_of([text for _, text in part], there + start, total, lease, model=embedder)
             form = form or self.embedder.embedding_form(embedder)
             self.vectors.keep(
                 document_id, embedder, [hash for hash, _ in part], vectors, form=form, within=lease.confirm
             )
+            self._stand_aside(ASIDE * (time.monotonic() - began), lease)
         lease.report("embedding", total, total)
+
+    def _stand_aside(self, seconds: float, lease: Lease) -> None:
+        """Leave the cores to what is being read: it is found by keyword as soon as its text is in, and reading all of a
+        batch takes a fraction of the time that its vectors take."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and self._one_is_read():
+            lease.wait(min(left, LOOK_EVERY))
+
+    def _one_is_read(self) -> bool:
+        read = select(JobRow.id).where(JobRow.lane == READ, JobRow.status == JobStatus.running.value)
+        with self.db.read() as session:
+            return session.scalar(read.limit(1)) is not None
 
     def _set_ready(self, document_id: str, lease: Lease) -> None:
         with self.db.write() as session:

@@ -124,6 +124,26 @@ def test_a_document_that_waits_for_the_embedder_does_not_hold_up_those_behind_it
     thread.join(10)
 
 
+def test_vectors_leave_the_cores_to_what_is_being_read(
+    live: Services, counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedding, "ASIDE", 1e6)
+    made = worker(live, counted)
+    add(live, b"It takes long to read this.", "scan.md")
+    reading = live.jobs.claim(made.id, READ)
+    assert reading is not None
+    document = add(live, text(60))
+    thread = threading.Thread(target=made.run)
+    thread.start()
+    until(lambda: len(counted.embedded) == BATCH)
+    thread.join(0.5)
+    assert len(counted.embedded) == BATCH, "the next batch waits"
+    live.jobs.finish(reading.id, made.id, JobStatus.failed, "It could not be read.")
+    until(lambda: status(live, document) == DocumentStatus.ready)
+    made.stop.set()
+    thread.join(10)
+
+
 def test_batches_of_vectors_that_are_finished_are_not_made_again(live: Services, counted: Counted) -> None:
     document = add(live, text(60))
     first = worker(live, counted)
