@@ -1,8 +1,9 @@
-"""The queue's worker: two lanes, one reads and one embeds, so that no document waits for another's vectors."""
+"""The queue's worker: lanes that read and one that embeds, so that no document waits for another's vectors."""
 
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -26,7 +27,11 @@ STORAGE_PAUSE = 2.0  # seconds before asking a full or locked database again
 FULL_PAUSE = 10.0  # seconds before storing again what the disk had no room for
 NO_ROOM = "waiting for room on the disk"
 DEAD_EVERY = 5.0  # seconds between two looks for workers that died
-AT_EMBEDDING = "/embed"  # added to the worker's id in that lane: the two lanes hold their jobs apart
+# Added to the worker's id in these lanes: each lane holds its jobs apart.
+AT_EMBEDDING, AT_READING = "/embed", "/read"
+# While one document is split and stored, the child of another one reads; and a long scan holds up nothing behind it.
+MOST_READERS = 2
+READERS = min(MOST_READERS, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +45,17 @@ class _Lane:
 class Worker:
     """Works until `stop` is set; what it has in hand then goes back into the queue."""
 
-    def __init__(self, jobs: Jobs, intake: Intake, presence: Presence, stop: threading.Event) -> None:
+    def __init__(
+        self, jobs: Jobs, intake: Intake, presence: Presence, stop: threading.Event, *, readers: int = READERS
+    ) -> None:  # fmt: skip
         self.jobs = jobs
         self.presence = presence
         self.stop = stop
         self.id = own_id()
         self.reading = _Lane(READ, self.id, intake.read, ends=False)
+        self.beside = [
+            _Lane(READ, f"{self.id}{AT_READING}{number}", intake.read, ends=False) for number in range(1, readers)
+        ]
         self.embedding = _Lane(EMBED, self.id + AT_EMBEDDING, intake.embed, ends=True)
         self.splitter = intake.options.splitter
         self.rebuild, self.recut = intake.rebuild, intake.recut
@@ -54,12 +64,17 @@ class Worker:
     def run(self) -> None:
         """Take over what dead workers left, then work until told to stop."""
         self.presence.announce(self.id)
-        beside = threading.Thread(target=self._keep_working, args=(self.embedding,), name="embedding-lane")
+        beside = [
+            threading.Thread(target=self._keep_working, args=(lane,), name=f"lane-{lane.holder}")
+            for lane in (*self.beside, self.embedding)
+        ]
         try:
             self._patiently(self._release_dead)
-            beside.start()
+            for thread in beside:
+                thread.start()
             self._keep_working(self.reading)
-            beside.join()
+            for thread in beside:
+                thread.join()
         finally:
             self.presence.withdraw(self.id)
 
@@ -121,7 +136,8 @@ class Worker:
 
     def _release_dead(self) -> None:
         living = self.presence.living()
-        self.jobs.release_dead([worker + lane for worker in living for lane in ("", AT_EMBEDDING)])
+        lanes = ("", AT_EMBEDDING, *(f"{AT_READING}{number}" for number in range(1, MOST_READERS)))
+        self.jobs.release_dead([worker + lane for worker in living for lane in lanes])
         self._looked = time.monotonic()
 
     def _finish(self, job: Job, lane: _Lane, status: JobStatus, error: str = "") -> None:
