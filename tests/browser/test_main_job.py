@@ -17,6 +17,7 @@ GUIDE = SHARED / "evaldata" / "docs" / "debian" / "pdf" / "maint-guide.en.pdf"
 QUESTION = "What is the name of the lintian tool for checking packages?"
 LONG = "Write a long list of everything that the expedition did, with every detail."
 SECONDS = 60_000
+ANSWER_SECONDS = 240_000  # 700 tokens of a small model, beside a browser and whatever else is running
 
 pytestmark = [pytest.mark.browser, pytest.mark.model]
 
@@ -45,8 +46,8 @@ def answers(page: Page) -> Locator:
 
 def finished(page: Page, count: int) -> None:
     """Wait until so many answers are complete and nothing is being written."""
-    expect(answers(page)).to_have_count(count, timeout=SECONDS)
-    expect(key(page, "stop")).to_have_count(0, timeout=SECONDS)
+    expect(answers(page)).to_have_count(count, timeout=ANSWER_SECONDS)
+    expect(key(page, "stop")).to_have_count(0, timeout=ANSWER_SECONDS)
     settled(page)
 
 
