@@ -14,7 +14,7 @@ from core.chat.words import support, words
 from core.types import Citation, Claim, Passage, Verdict
 from core.words import tongue
 
-__all__ = ["MARKER", "Checked", "abstains", "check", "cite", "nearest", "sentences", "unmarked"]
+__all__ = ["MARKER", "Checked", "abstains", "check", "nearest", "sentences", "unmarked"]
 
 MARKER = re.compile(r"\s*[\[【]\s*(?:passages?\s*)?([1-9]\d?(?:\s*[,;&]\s*[1-9]\d?)*)\s*[\]】]", re.IGNORECASE)
 PUNCTUATION = re.compile(r"[\s.!?…。！？:;,]*$")
@@ -90,12 +90,6 @@ class _Claim:
         said = words(NEGATES.sub(" ", bare) if silent else bare, language)
         news = {word: weight for word, weight in said.items() if word not in asked}
         return cls(said, news or said, silent)
-
-
-def cite(answer: str, passages: Sequence[Passage], question: str) -> tuple[str, tuple[Citation, ...]]:
-    """The answer with checked markers, and a citation for each of them; `passages[n - 1]` is what [n] means."""
-    checked = check(answer, passages, question)
-    return checked.text, checked.citations
 
 
 def check(answer: str, passages: Sequence[Passage], question: str) -> Checked:

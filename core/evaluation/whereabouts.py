@@ -72,8 +72,7 @@ class Whereabouts:
 
     def ranking(self, wanted: Wanted) -> list[Passage]:
         """The first hundred passages for the query, before any are left out so that one document does not fill all."""
-        every: Callable[..., list[Passage]] = getattr(self.retriever, "candidates", self.retriever.retrieve)
-        return every(wanted.query, k=DEPTH)
+        return self.retriever.candidates(wanted.query, DEPTH)
 
     def in_chunk(self, wanted: Wanted) -> Passage | None:
         """A chunk that holds the answer, wherever it ranks."""

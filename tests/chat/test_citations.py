@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from core.chat.citations import abstains, check, cite, sentences, unmarked
+from core.chat.citations import abstains, check, sentences, unmarked
 from core.chat.judging import Judge
 from core.types import Passage, Verdict
+from tests.chat.cited import cite
 
 
 def passage(text: str, number: int = 1, start: int = 100) -> Passage:

@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from core.chat.citations import cite
 from core.chat.context import block
 from core.chat.cutting import cut, parts, shown
 from core.types import Passage
+from tests.chat.cited import cite
 from tests.conftest import SHARED
 
 TEXTS = SHARED / "evaldata" / "docs" / "debian" / "txt"
