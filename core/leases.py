@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, case, delete, select, update
 from sqlalchemy.orm import Session
 
 from core.errors import Cancelled
@@ -17,6 +17,7 @@ from core.types import DocumentStatus, JobStatus
 LEASE = timedelta(seconds=30)
 # A file is read in a child of the worker, so what ends the worker is seldom the file; but it may be.
 MAX_ATTEMPTS = 10
+SUSPECT = 2  # attempts that ended with the worker
 OPEN = (JobStatus.queued.value, JobStatus.running.value, JobStatus.paused.value)
 CANCELLED = "Cancelled before it was read."
 READ, EMBED = "read", "embed"  # the lanes
@@ -118,12 +119,17 @@ class Leases:
             )
 
     def release_dead(self, alive: Sequence[str]) -> None:
-        """Queue the running jobs of all workers but these: their processes are known to be gone."""
+        """Queue the running jobs of all workers but these: their processes are known to be gone.
+
+        What a worker died over more than once goes behind the others. If it was to blame, they are done first; if not,
+        it is not what every next death meets again, until it is given up for what it did not do.
+        """
+        behind = case((JobRow.attempts >= SUSPECT, JobRow.priority - 1), else_=JobRow.priority)
         with self.db.write() as session:
             session.execute(
                 update(JobRow)
                 .where(JobRow.worker.not_in(alive), JobRow.status == JobStatus.running.value)
-                .values(status=JobStatus.queued.value, lease_until=None)
+                .values(status=JobStatus.queued.value, lease_until=None, priority=behind)
             )
 
 

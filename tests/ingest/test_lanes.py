@@ -144,6 +144,19 @@ def test_vectors_leave_the_cores_to_what_is_being_read(
     thread.join(10)
 
 
+def test_what_workers_died_over_twice_lets_others_go_first(live: Services) -> None:
+    first, second = add(live, text(1), "first.md"), add(live, text(1, "other"), "second.md")
+    taken = []
+    for _ in range(4):
+        job = live.jobs.claim("a worker that is gone", READ)
+        assert job is not None
+        taken.append(job.document_id)
+        live.jobs.release_dead([])
+    assert taken == [first, first, second, second]
+    work(worker(live, SmallClient(live.settings.run)))
+    assert [status(live, id) for id in (first, second)] == [DocumentStatus.ready] * 2
+
+
 def test_batches_of_vectors_that_are_finished_are_not_made_again(live: Services, counted: Counted) -> None:
     document = add(live, text(60))
     first = worker(live, counted)
