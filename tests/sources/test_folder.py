@@ -422,11 +422,11 @@ def test_a_file_that_becomes_a_known_document_brings_it_into_its_collections_at_
     write(folder / "a.md", "something else")
     keeper.folders.look(source.id, lambda: False)
     vector, scope = live.client.embed(["a known text"], priority="ingest")[0], Scope(OWNER, collection_id=home)
-    assert live.index.search(vector, scope, 5) == []
+    assert live.index.current().search(vector, scope, 5) == []
     write(folder / "a.md", "a known text", age=50)
     keeper.folders.look(source.id, lambda: False)
     assert home in live.documents.get(known, owner_id=OWNER).collection_ids
-    assert len(live.index.search(vector, scope, 5)) == 1
+    assert len(live.index.current().search(vector, scope, 5)) == 1
 
 
 def test_a_folder_whose_files_do_not_fit_holds_up_neither_the_others_nor_what_frees_space(
