@@ -156,6 +156,8 @@ def start_over(row: JobRow) -> None:
     row.lane = EMBED if row.kind in (REBUILD, RECUT) else READ
     row.stage, row.done, row.total, row.stage_at, row.stage_from = "", 0, 0, None, 0
     row.attempts, row.error = 0, ""
+    if row.lane == READ:  # what workers died over had gone behind the others
+        row.priority = AMONG_MANY if row.batch_id else ALONE
     row.started_at = row.finished_at = None
 
 

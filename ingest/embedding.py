@@ -26,7 +26,9 @@ log = logging.getLogger(__name__)
 # Texts in one request: few enough that "cancel" is felt soon when the model server has answers to write first.
 BATCH = 16
 MODEL_PAUSE = 2.0  # seconds between two tries to reach a model that is not there
-ASIDE = 3.0  # times as long as a batch took, the lane rests while something is read: a quarter of the time stays
+# While something is read, the lane rests three times as long as its last batch took: a quarter of the time stays.
+# A batch that had to wait for the model took long, but took nothing from those who read.
+ASIDE, LONGEST_ASIDE = 3.0, 4.0  # times, seconds
 LOOK_EVERY = 0.2  # seconds
 TESTED_TOGETHER = 25  # documents
 WAITING = "waiting for the embedding model"
@@ -50,6 +52,7 @@ class Embedding:
         self.wanted = wanted
         self.selftest = selftest
         self._untested: list[str] | None = None
+        self._aside_until = 0.0  # by the monotonic clock: also the next document's first batch waits
 
     def embed(self, document_id: str, lease: Lease) -> None:
         """Bring a document to `ready`; a killed worker's next attempt goes on after the last batch that was kept."""
@@ -105,20 +108,21 @@ class Embedding:
         for start in range(0, len(missing), BATCH):
             part = missing[start : start + BATCH]
             lease.report("embedding", there + start, total)
+            self._stand_aside(lease)
             began = time.monotonic()
             vectors = self.vectors_of([text for _, text in part], there + start, total, lease, model=embedder)
             form = form or self.embedder.embedding_form(embedder)
             self.vectors.keep(
                 document_id, embedder, [hash for hash, _ in part], vectors, form=form, within=lease.confirm
             )
-            self._stand_aside(ASIDE * (time.monotonic() - began), lease)
+            ended = time.monotonic()
+            self._aside_until = ended + min(ASIDE * (ended - began), LONGEST_ASIDE)
         lease.report("embedding", total, total)
 
-    def _stand_aside(self, seconds: float, lease: Lease) -> None:
+    def _stand_aside(self, lease: Lease) -> None:
         """Leave the cores to what is being read: it is found by keyword as soon as its text is in, and reading all of a
         batch takes a fraction of the time that its vectors take."""
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0 and self._one_is_read():
+        while (left := self._aside_until - time.monotonic()) > 0 and self._one_is_read():
             lease.wait(min(left, LOOK_EVERY))
 
     def _one_is_read(self) -> bool:

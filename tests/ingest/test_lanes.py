@@ -128,6 +128,7 @@ def test_vectors_leave_the_cores_to_what_is_being_read(
     live: Services, counted: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(embedding, "ASIDE", 1e6)
+    monkeypatch.setattr(embedding, "LONGEST_ASIDE", 1e6)
     made = worker(live, counted)
     add(live, b"It takes long to read this.", "scan.md")
     reading = live.jobs.claim(made.id, READ)
