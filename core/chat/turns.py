@@ -47,12 +47,18 @@ def job(turn: LiveTurn) -> Iterator[None]:
     """The edge of a background job: a turn ends with it, and says so, whatever nobody expected goes wrong."""
     try:
         yield
-    except Exception:  # the page shows the mark, the log has the rest
-        mark = uuid4().hex[:8]
-        log.exception("turn %s failed [%s]", turn.message_id or turn.conversation_id, mark)
-        turn.append(Failed(UNEXPECTED.format(mark), "internal"))
+    except Exception:
+        log.exception("turn %s failed [%s]", turn.message_id or turn.conversation_id, mark := uuid4().hex[:8])
+        _unexpected(turn, mark)
     finally:
         turn.end()
+
+
+def _unexpected(turn: LiveTurn, mark: str) -> str:
+    """The sentence for what nobody expected, told to those who follow: they see the mark, the log has the rest."""
+    sentence = UNEXPECTED.format(mark)
+    turn.append(Failed(sentence, "internal"))
+    return sentence
 
 
 class Turns:
@@ -216,12 +222,9 @@ class Turns:
             later = problem.retry_after if isinstance(problem, ModelBusy) else None
             turn.append(Failed(str(problem), problem.code, later))
             return TurnResult(MessageState.failed, turn.text, str(problem))
-        except Exception:  # the edge of a background job: the page shows the mark, the log has the rest
-            mark = uuid4().hex[:8]
-            log.exception("turn %s failed [%s]", turn.message_id, mark)
-            message = UNEXPECTED.format(mark)
-            turn.append(Failed(message, "internal"))
-            return TurnResult(MessageState.failed, turn.text, message)
+        except Exception:  # the same edge, while the answer can still be stored as failed
+            log.exception("turn %s failed [%s]", turn.message_id, mark := uuid4().hex[:8])
+            return TurnResult(MessageState.failed, turn.text, _unexpected(turn, mark))
 
     def _follow(self, turn: LiveTurn, request: AnswerRequest) -> Cited:
         cited = Cited("", ())

@@ -1,4 +1,4 @@
-"""How the model server and its models are, as it says itself."""
+"""How the model server and its models are: what it says in /healthz, and how that is read."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 class ModelStatus:
     """`status` is ok, loading or error; `error` is a sentence for people; `loading` is the model to come.
 
-    `share` is how much of the file that is being loaded is read. The model's process was started again `restarts`
-    times, last at `ended_at` (seconds since 1970) because of `ended`, a few
-    words for people. `phase` tells what takes so long, `form` how an embedding model is computed, which is part of
-    what its vectors are.
+    An error beside ok tells why another model could not be loaded, beside loading why it takes longer. `share` is how
+    much of the file that is being loaded is read. The model's process was started again `restarts` times, last at
+    `ended_at` (seconds since 1970) because of `ended`, a few words for people. `phase` tells what takes so long, `form`
+    how an embedding model is computed, which is part of what its vectors are.
     """
 
     id: str

@@ -14,6 +14,7 @@ from queue import SimpleQueue
 
 from core.errors import GroundworkError, ModelCrashed, ModelUnavailable, NotFound
 from core.models.catalog import CatalogModel
+from core.models.status import ModelStatus
 from core.serving.chat_process import ChatProcess
 from core.serving.cores import Cores
 from core.serving.embedder import Embedder
@@ -23,7 +24,6 @@ from core.serving.guests import Guests
 from core.serving.loading import ChatLoader
 from core.serving.machine import memory_of, physical_cores
 from core.serving.metrics import Metrics, State
-from core.serving.model_status import ModelStatus
 from core.serving.options import LoadOptions
 from core.serving.second_embedder import SecondEmbedder
 from core.serving.tunings import Tuner, Tunings
@@ -91,7 +91,7 @@ class ModelHost:
         """Begin to load another chat model; the old one works until then. Raises NotFound for an unknown id."""
         self._loader.find(model_id, "chat")
         if self.engine.chat:
-            self.chat = replace(self.chat, loading=model_id, error=None, share=0.0)
+            self.chat = replace(self.chat, loading=model_id, error="", share=0.0)
         else:
             self.chat = ModelStatus(model_id, "loading")
         self._jobs.put((self._load_chat, model_id))
@@ -185,7 +185,7 @@ class ModelHost:
         process = self._loader.load(model, options, hear=self.engine.hear, lost=self._lost)
         self._retired, self._retried = "", 0
         self.engine.use(process)
-        self.chat = replace(self.chat, id=model.id, status="ok", error=None, loading=None, share=0.0)
+        self.chat = replace(self.chat, id=model.id, status="ok", error="", loading="", share=0.0)
 
     def _load_guest(self, model_id: str, engine: Engine) -> ChatProcess:
         model = self._loader.find(model_id, "chat")
@@ -218,7 +218,7 @@ class ModelHost:
         log.error("the process of %s ended: %s", process.id, process.end)
         self._ends = [at for at in self._ends if now - at < QUIET] + [now]
         restarts = self.chat.restarts + 1
-        self.chat = replace(self.chat, status="loading", error=None, ended=process.end, ended_at=now, restarts=restarts)
+        self.chat = replace(self.chat, status="loading", error="", ended=process.end, ended_at=now, restarts=restarts)
         self.engine.lost(process)
         self._jobs.put((self._load_again, process.id))
 
@@ -275,15 +275,15 @@ class ModelHost:
         if load == self._load_embedder:
             self.embedding = ModelStatus(model_id, "error", sentence)
         elif (old := self.engine.chat) and old.alive:
-            self.chat = replace(self.chat, id=old.id, status="ok", error=sentence, loading=None)
+            self.chat = replace(self.chat, id=old.id, status="ok", error=sentence, loading="")
         elif load == self._load_again and self._retried < len(RETRIES):
             self._try_later(model_id, sentence)
         elif self._retired and self._retired != model_id:
-            self.chat = replace(self.chat, id=self._retired, status="loading", loading=None)
+            self.chat = replace(self.chat, id=self._retired, status="loading", loading="")
             self._jobs.put((partial(self._load_back, sentence), self._retired))
         else:
             self.engine.give_up(ModelUnavailable(sentence))
-            self.chat = replace(self.chat, id=model_id, status="error", error=sentence, loading=None)
+            self.chat = replace(self.chat, id=model_id, status="error", error=sentence, loading="")
 
     def _try_later(self, model_id: str, sentence: str) -> None:
         """The process that ended cannot be replaced now: those who wait hear why, and that it is tried again."""

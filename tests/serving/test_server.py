@@ -274,5 +274,5 @@ def test_answer_is_finished_before_the_model_changes(server: Server, api: openai
     next(stream)
     assert post(server, "/models/load", {"id": CHAT})[0] == 202
     assert list(stream)[-1].choices[0].finish_reason
-    server.wait(lambda health: health["chat"]["loading"] is None and not health["chat"]["error"])
+    server.wait(lambda health: not health["chat"]["loading"] and not health["chat"]["error"])
     assert api.chat.completions.create(**asked).usage

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 GRAIN = 16  # llama.cpp computes this many tokens as fast as fewer: 31 of them take as long as 38, measured
 SMALLEST, LARGEST = 16, 512  # tokens of a step
-# llama.cpp's attention goes by tiles of this many tokens: in steps of 16 to 48 a prompt is read at 39 tokens a second
-# where it is read at 56 in steps of 64, and at 65 in steps of 320 and more.
+# llama.cpp's attention goes by tiles of this many tokens: with eight people, steps of 16 to 48 read 39 tokens a second
+# and steps of 64 read 56, about as many as larger ones.
 TILE = 64
 WRITING_SECONDS = 0.5  # how long those who are being written to may wait for the next token, when nobody else waits
 CROWD_SECONDS = 5.5  # the same when many wait: what a step costs besides its tokens is spread over more of them

@@ -25,15 +25,6 @@ GROUPS = {
 }
 TABLE = ROOT / "docs" / "serving.md"
 HEAD = "# The model server, measured\n\n`make bench-serving` makes this table; each ratio is from one run on the same machine.\n\n"
-NOTES = """
-## Eight people: what limits it
-
-The prompts have 54 of 700 tokens in common: the product's system prompt has become short, which everybody has more of than of
-sharing it. So sharing saves at most 7 % of the reading. Both servers read with the same code of llama.cpp: with one token of
-answer each, 5,222 tokens took 90.7 s here and 5,600 took 87.0 s in llama-server (one run; why a token costs 12 % more here is
-not explained: steps of 64 and of 336 tokens run at the same 55 to 62 tokens a second). Answers get steps of their own between
-the pieces of prompts, so that nobody's stream stands still for a minute, as in llama-server; that is 15 of 110 s.
-"""
 
 
 def main() -> None:
@@ -49,7 +40,7 @@ def main() -> None:
     for name in arguments.only.split(","):
         print(name, flush=True)
         save(kept, name, GROUPS[name](bench))
-        TABLE.write_text(HEAD + table(kept, bench.model) + NOTES, encoding="utf-8")
+        TABLE.write_text(HEAD + table(kept, bench.model), encoding="utf-8")
     print(Path(TABLE).read_text(encoding="utf-8"))
 
 
