@@ -59,8 +59,7 @@ class ModelHost:
         )
         self._embedder: Embedder | None = None
         self.second = SecondEmbedder(lambda model_id: self._made_embedder(model_id, ""))
-        self._form = form
-        self.reranker = ""
+        self._form, self.reranker = form, ""
         self.chat, self.embedding = ModelStatus("", "loading"), ModelStatus("", "loading")
         tunings = Tunings(self._work / "tunings.json")
         self._loader = ChatLoader(store, tunings, Tuner(self._quiet))
@@ -287,11 +286,12 @@ class ModelHost:
 
     def _try_later(self, model_id: str, sentence: str) -> None:
         """The process that ended cannot be replaced now: those who wait hear why, and that it is tried again."""
-        seconds = RETRIES[self._retried]
-        self._retried += 1
+        seconds, self._retried = RETRIES[self._retried], self._retried + 1
         self.chat = replace(self.chat, status="loading", error=sentence)
         self.engine.delay(f"{sentence.rstrip('.')}; it is tried again in {seconds:.0f} s")
-        threading.Timer(seconds, self._jobs.put, ((self._load_again, model_id),)).start()
+        later = threading.Timer(seconds, self._jobs.put, ((self._load_again, model_id),))
+        later.daemon = True  # the server may end before
+        later.start()
 
 
 def require_model(asked: str, active: str) -> None:
