@@ -176,7 +176,7 @@ def test_model_that_cannot_be_started_again_at_once_is_tried_again(chat_host: tu
     assert "no memory" in told.why
     assert "tried again" in told.why
     assert isinstance(until_news(box, Text), Text)
-    assert (made.chat.status, made.chat.error) == ("ok", None)
+    assert (made.chat.status, made.chat.error) == ("ok", "")
 
 
 def test_model_that_can_never_be_started_again_is_given_up(chat_host: tuple[ModelHost, Path]) -> None:
