@@ -46,7 +46,8 @@ def _open() -> tuple[services.Services, Any]:
 @asynccontextmanager
 async def lifespan(_: object) -> AsyncIterator[Mapping[str, Any]]:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("httpx2").setLevel(logging.WARNING)  # it reports every request to the model server
+    for talkative in ("httpx2", "alembic", "faiss"):  # every request, every step of setting up, every way not taken
+        logging.getLogger(talkative).setLevel(logging.WARNING)
     try:
         live, lock = await anyio.to_thread.run_sync(_open)
     except GroundworkError as problem:
