@@ -44,4 +44,6 @@ def clean(text: str) -> str:
 
 def one_line(text: str) -> str:
     """The text cleaned, with every run of blanks and line ends as one blank."""
-    return " ".join(clean(text).split())
+    if not (text.isascii() and text.isprintable()):
+        text = clean(text)
+    return " ".join(text.split())

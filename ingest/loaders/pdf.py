@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 MOST_PAGES = 5_000
 DEEPEST_ARRAY = 1_000
 _METADATA = {"Author": "author", "Subject": "subject", "Keywords": "keywords", "CreationDate": "created"}
-_NESTED = re.compile(rb"(?:\[\s{0,4}){%d}|(?:<<\s{0,4}){%d}" % (DEEPEST_ARRAY, DEEPEST_ARRAY))
+# Two patterns that begin with a sign: Python looks for that sign five times as fast as for one of two.
+_NESTED = [
+    re.compile(rb"%s\s{0,4}(?:%s\s{0,4}){%d}" % (sign, sign, DEEPEST_ARRAY - 1)) for sign in (rb"\[", rb"<<")
+]
 _OBJECT_STREAM = re.compile(rb"/ObjStm\b")
 _MILLIONS = re.compile(rb"/N\s{1,4}\d{7}")
 _DATE = re.compile(r"D:(\d{4})(\d\d)(\d\d)")
@@ -80,7 +83,7 @@ def _check_structure(path: Path, name: str) -> None:
 
 def _made_up(content: mmap.mmap) -> bool:
     """Whether a file claims what no program writes: arrays a thousand deep, a stream of millions of objects."""
-    if _NESTED.search(content):
+    if any(pattern.search(content) for pattern in _NESTED):
         return True
     places = [found.start() for found in _OBJECT_STREAM.finditer(content)]
     return any(_MILLIONS.search(content[max(0, place - 300) : place + 300]) for place in places)

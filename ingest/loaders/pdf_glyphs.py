@@ -7,6 +7,7 @@ PDFium joins or splits words, and where a table may stand.
 from __future__ import annotations
 
 import ctypes
+import re
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ HYPHENATED, HYPHEN_MARKS = (
 )  # what PDFium puts in place of a hyphen at the end of a line, which it then joins
 IDEOGRAPHS = 0x2E80  # scripts from here on write no blanks between words
 BLANKS = (9, 10, 13, 32, 160)
+_HALF = re.compile("[\ud800-\udfff]")  # of a letter that UTF-16 writes as two
 # Shares of the height of a line: as wide as the narrowest blank, as deep as letters that overlap, as different as
 # two sizes of type.
 NARROWEST_BLANK = 0.1
@@ -70,13 +72,18 @@ class Words:
         yield " ".join(line)
 
 
-def read_words(content: PdfTextPage, *, repair: bool = True) -> Words:
-    """Every word of a page; with `repair` blanks are where the letters stand apart, not where PDFium guesses them."""
+def read_words(content: PdfTextPage, text: str, *, repair: bool = True) -> Words:
+    """Every word of a page whose `text` PDFium gave; with `repair` blanks are where the letters stand apart, not where
+    PDFium guesses them."""
     count = min(content.count_chars(), MOST_CHARACTERS)
     if count <= 0:
         return Words([], 0)
     library, page = _functions(), _address(content.raw)
-    codes = list(map(library.code, repeat(page), range(count)))
+    # PDFium leaves out of the text what it has no letter for, and joins halves of letters; else the two are the same.
+    if len(text) == content.count_chars():
+        codes = list(map(ord, text[:count]))
+    else:
+        codes = list(map(library.code, repeat(page), range(count)))
     blanks = [index for index, code in enumerate(codes) if code in BLANKS]
     if repair:
         needed: Sequence[int] = range(count)
@@ -139,6 +146,8 @@ class _Words:
         self._codes = codes
         self._blanks = blanks
         self._text = "".join(map(chr, codes))
+        self._cut_words = any(mark in self._text for mark in HYPHEN_MARKS)
+        self._halves = _HALF.search(self._text) is not None
         self._boxes = boxes
         self._made_up = made_up
         self._repair = repair
@@ -202,14 +211,20 @@ class _Words:
         if not self._runs:
             return
         runs, self._runs = self._runs, []
-        text = "".join([self._text[start:end] for start, end in runs])
         first, last = runs[0][0], runs[-1][1] - 1
-        one = self._boxes[first]
-        # A word that goes on in the next line has the place of its first part.
-        cut = next((text.index(mark, 1) for mark in HYPHEN_MARKS if mark in text[1:]), 0)
-        other = self._boxes.get(first + cut - 1 if cut else last, one)
-        box = (min(one[0], other[0]), max(one[1], other[1]), max(one[2], other[2]), min(one[3], other[3]))
-        self._words.append(Word(text, *box, line))
+        text = self._text[first : last + 1] if len(runs) == 1 else "".join([self._text[a:b] for a, b in runs])
+        if self._cut_words:
+            # A word that goes on in the next line has the place of its first part.
+            cut = next((text.index(mark, 1) for mark in HYPHEN_MARKS if mark in text[1:]), 0)
+            last = first + cut - 1 if cut else last
+        if self._halves:
+            text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
+        left, top, right, bottom = self._boxes[first]
+        other = self._boxes.get(last)
+        if other is not None:
+            left, top = min(left, other[0]), max(top, other[1])
+            right, bottom = max(right, other[2]), min(bottom, other[3])
+        self._words.append(Word(text, left, top, right, bottom, line))
 
 
 def extent(words: Sequence[Word]) -> Box:

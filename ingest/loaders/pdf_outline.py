@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 MOST_HEADINGS = 5_000
 # A heading of the outline may stand on the page behind its number: "Chapter 12. " or "A.3.1 ".
 LONGEST_NUMBER = 12
+_NO_LETTERS = re.compile(r"[\W_]+")
 
 
 def outline(pdf: PdfDocument) -> list[tuple[int, str, int]]:
@@ -57,7 +59,7 @@ def _squeezed_lines(text: str, page: Page) -> list[tuple[int, str]]:
 
 
 def _squeezed(text: str) -> str:
-    return "".join(c for c in text.lower() if c.isalnum())
+    return _NO_LETTERS.sub("", text.lower())
 
 
 def _place(title: str, lines: list[tuple[int, str]], *, after: int) -> int | None:

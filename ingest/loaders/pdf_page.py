@@ -51,7 +51,7 @@ def joins_words(pdf: PdfDocument) -> bool:
     for index in sorted({len(pdf) * n // SAMPLED_PAGES for n in range(SAMPLED_PAGES)}):
         try:
             with closing(pdf.get_page(index)) as page, closing(page.get_textpage()) as content:
-                found = read_words(content)
+                found = read_words(content, content.get_text_range())
         except PdfiumError:
             continue
         words += len(found.words)
@@ -70,7 +70,7 @@ def read_page(page: PdfPage, content: PdfTextPage, *, repair: bool) -> PageParts
         rules = _rules([handle for handle, kind in objects if kind == PATH][:MOST_PATHS])
         tables_likely = _has_figures(text) or has_grid(rules)
         if repair or tables_likely:
-            words = read_words(content, repair=repair).words
+            words = read_words(content, text, repair=repair).words
             tables = find_tables(words, rules)
             if tables or repair:
                 parts = tuple(_parts(words, tables))

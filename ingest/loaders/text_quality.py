@@ -11,6 +11,7 @@ from collections import Counter
 
 LONGEST_LOOKED_AT = 1_500  # characters; more of a page says nothing new
 LONGEST_WORD = 24
+_SHORT_WORDS = "aioyeuàéè0123456789"
 ENOUGH_LETTERS = 120  # below, shares of letters say little
 # A layer below this is worse than what recognition makes of a clean page.
 GOOD = 0.5
@@ -37,6 +38,8 @@ def quality(text: str) -> float:
 
 
 def _is_word(token: str) -> bool:
+    if token.isascii() and token.isalpha():  # what nearly every word is
+        return len(token) <= LONGEST_WORD and (len(token) > 1 or token.lower() in _SHORT_WORDS)
     if _NUMBER.match(token):
         return True
     if max(token) > "\u2e80":  # no blanks between words: any run of letters is language
@@ -47,7 +50,7 @@ def _is_word(token: str) -> bool:
     word = core[1]
     if len(word) > LONGEST_WORD:
         return "/" in word or "-" in word or "." in word or "_" in word
-    return len(word) > 1 or word.lower() in "aioyeuàéè0123456789"
+    return len(word) > 1 or word.lower() in _SHORT_WORDS
 
 
 def _likeness(text: str) -> float:
