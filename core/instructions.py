@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
@@ -86,7 +86,7 @@ _SIGNS: tuple[tuple[str, float, str, str], ...] = (
     ("answer", 1.0, r"\b(?:scramble|jumble|anagram|misspell|rearrange|reverse|substitute|encode|encrypt)\b[^.\n]{0,40}\b(?:letters?|words?|vowels?|characters?)\b[^.\n]{0,30}\byour\b", "your"),
     ("answer", 0.6, r"\b(?:answer|respond|reply|speak|write back)\b (?:only |always |exclusively )?(?:with|in|using|as|by)\b", "answer|respond|reply|speak|write back"),
     ("answer", 0.5, r"\bwhen (?:you are )?(?:summari[sz]ing|answering|processing|translating|responding|asked|reading) (?:this|the|about|to|it)\b", "when "),
-    ("tools", 0.7, r"\b(?:call|use|invoke|run|execute) the [\w-]+ (?:tool|function|plugin)\b", "the "),
+    ("tools", 0.7, r"\b(?:call|use|invoke|run|execute) the [\w-]+ (?:tool|function|plugin)\b", "tool|function|plugin"),
     ("tools", 1.0, r"\b(?:decode|decrypt|translate|apply \w+)\b[^.\n]{0,60}\b(?:and|then) (?:follow|comply|execute|obey)\b|\bthen comply\b", "follow|comply|execute|obey"),
 )  # fmt: skip
 
@@ -115,15 +115,23 @@ class _Sign:
     kind: str
     weight: float
     pattern: re.Pattern[str]
-    needs: tuple[str, ...]
 
 
 @cache
 def _signs() -> tuple[_Sign, ...]:
     return tuple(
-        _Sign(kind, weight, re.compile(pattern, re.IGNORECASE | re.MULTILINE), tuple(needs.split("|")))
-        for kind, weight, pattern, needs in _SIGNS
+        _Sign(kind, weight, re.compile(pattern, re.IGNORECASE | re.MULTILINE)) for kind, weight, pattern, _ in _SIGNS
     )
+
+
+@cache
+def _needed() -> dict[str, list[int]]:
+    """The letters of which some must be there, each with the places of its signs."""
+    found: dict[str, list[int]] = {}
+    for place, (_, _, _, needs) in enumerate(_SIGNS):
+        for need in needs.split("|"):
+            found.setdefault(need, []).append(place)
+    return found
 
 
 def asks(sentence: str) -> bool:
@@ -139,7 +147,9 @@ def suspicions(text: str) -> list[Suspicion]:
     """
     spans = list(sentences(text))
     found = [
-        Suspicion(start, end, *judged) for start, end in spans if (judged := _judged(text[start:end]))[1] >= ENOUGH
+        Suspicion(*spans[number], *judged)
+        for number, places in sorted(_candidates(text, spans).items())
+        if (judged := _judged(text[slice(*spans[number])], places))[1] >= ENOUGH
     ]
     known = {one.start for one in found}
     found += _broken(text, [span for span in spans if span[0] not in known])
@@ -152,6 +162,25 @@ def suspicions(text: str) -> list[Suspicion]:
         else:
             joined.append(one)
     return joined[:MOST_SPANS]
+
+
+def _candidates(text: str, spans: Sequence[tuple[int, int]]) -> dict[int, set[int]]:
+    """The sentences that may hold a sign, by number, each with the places of those signs.
+
+    All letters that signs need are looked for in the whole text: sentence by sentence that takes ten times as long.
+    """
+    small = text.replace("İ", "i").replace("\n", " ").lower()  # İ alone becomes two signs in small letters
+    starts = [start for start, _ in spans]
+    found: dict[int, set[int]] = {}
+    for need, places in _needed().items():
+        hit = small.find(need)
+        while hit >= 0:
+            number = bisect_right(starts, hit) - 1
+            for near in (number - 1, number):  # pieces of a long sentence overlap
+                if near >= 0 and spans[near][1] > hit:
+                    found.setdefault(near, set()).update(places)
+            hit = small.find(need, hit + 1)
+    return found
 
 
 def _broken(text: str, spans: Sequence[tuple[int, int]]) -> Iterator[Suspicion]:
@@ -210,25 +239,20 @@ def without(text: str, spans: Sequence[Suspicion], mark: str = "…") -> str:
     return "".join([*parts, text[position:]])
 
 
-def _judged(sentence: str) -> tuple[str, float]:
-    """The kind of the strongest sign and the sum of all signs' weights."""
+def _judged(sentence: str, places: Iterable[int]) -> tuple[str, float]:
+    """The kind of the strongest sign, of those in `places`, and the sum of all signs' weights."""
     joined = sentence.replace("\n", " ")
-    signs = [sign for sign, _ in _matches(joined)]
-    if joined != sentence:
-        known = set(map(id, signs))
-        signs += [sign for sign, _ in _matches(sentence) if id(sign) not in known]
+    tried = [_signs()[place] for place in sorted(places)]
+    signs = [sign for sign in tried if sign.pattern.search(joined) or sign.pattern.search(sentence)]
     strongest = max(signs, key=lambda sign: sign.weight, default=None)
     return strongest.kind if strongest else "", round(sum(sign.weight for sign in signs), 2)
 
 
 def _matches(line: str) -> list[tuple[_Sign, tuple[int, int]]]:
     """The signs in a text, each with its first place."""
-    small = line.lower()
-    return [
-        (sign, found.span())
-        for sign in _signs()
-        if any(need in small for need in sign.needs) and (found := sign.pattern.search(line))
-    ]
+    small, needed, signs = line.lower(), _needed(), _signs()
+    tried = {place for need in [need for need in needed if need in small] for place in needed[need]}
+    return [(signs[place], found.span()) for place in sorted(tried) if (found := signs[place].pattern.search(line))]
 
 
 def sentences(text: str) -> Iterator[tuple[int, int]]:
