@@ -59,6 +59,7 @@ class Embedding:
         began = time.monotonic()
         with self.db.read() as session:
             embedder = serving(session, self.wanted)
+        self.selftest.by_keyword(document_id)  # here, where it keeps no other document from being read
         pending = self.chunks.unembedded(document_id, embedder)
         if not pending:  # a retry of what was complete
             self._set_ready(document_id, lease)

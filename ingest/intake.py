@@ -78,9 +78,8 @@ class Intake:
         self.chunks = chunks
         self.counter = counter
         self.options = options
-        self.selftest = SelfTest(db)
         self.pages = PageReadings(db)
-        self.embedding = Embedding(db, chunks, embedder, options.embedder, self.selftest)
+        self.embedding = Embedding(db, chunks, embedder, options.embedder, SelfTest(db))
         self.rebuilding = Rebuild(db, self.embedding, options.embedder)
         self.recutting = Recut(db, chunks, self.embedding, budget=options.budget, overlap=options.overlap)
 
@@ -156,7 +155,6 @@ class Intake:
             source.id, document, chunks, made,
             within=lambda session: self._hand_over(session, lease, source.id, took, len(chunks)),
         )  # fmt: skip
-        self.selftest.by_keyword(source.id)
 
     def _read(self, source: _Source, lease: Lease) -> Document:
         kept = self.pages.recognition(source.sha256, lease)

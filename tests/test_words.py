@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from core.words import pieces, telling, weighted
+from core.words import pieces, telling, terms, weighted
+
+# Letters, marks, digits and signs at the borders of what plain texts have, and of what normalising turns into them.
+SIGNS = "abcXYZs'’S 12 _-.,İıIßäØ²¼№ªµ½⁄ʰ\u0301→★❶Ⅷ\u00adﬁ東かกе"
 
 
 @pytest.mark.parametrize(
@@ -21,6 +26,11 @@ from core.words import pieces, telling, weighted
 )
 def test_vowel_signs_do_not_cut_words_in_any_script(text: str, language: str, words: int) -> None:
     assert len(weighted(text, language)) == words
+
+
+@given(st.text(SIGNS, max_size=60) | st.text(max_size=60), st.sampled_from(["en", "de", "tr", ""]))
+def test_terms_of_plain_texts_are_those_of_their_pieces(text: str, language: str) -> None:
+    assert terms(text, language) == [term for piece in pieces(text, language) for term in piece.terms]
 
 
 def test_numbers_weigh_most_and_names_more_than_words() -> None:

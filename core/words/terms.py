@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +18,13 @@ if TYPE_CHECKING:
 LONGEST_TERM = 64  # letters
 PAIRED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}ー"
 CLUSTERED = r"\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
-_DOTTED = str.maketrans({"İ": "i", "I": "ı"})  # as Turkish has it
+DOTTED = ("tr", "az")  # languages with two letters i
+_DOTTED = str.maketrans({"İ": "i", "I": "ı"})
+# Latin letters but İ, digits and signs: where a text has nothing else, Python's own patterns find the same words in a
+# third of the time.
+_PLAIN = re.compile("[\x00-\u012f\u0131-\u02ff\u2000-\u206f\u20a0-\u20bf\u2190-\u22ff\u2500-\u25ff]*")
+_POSSESSIVE = re.compile(r"(?<=[^\W\d_])['’][sS](?![^\W\d_])")
+_WORD = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +43,15 @@ class Piece:
 
 def terms(text: str, language: str) -> list[str]:
     """Terms of a text in a language (ISO 639-1, "" where it is not known), in the order of the text."""
+    plain = unicodedata.normalize("NFKC", text)
+    if language not in DOTTED and _PLAIN.fullmatch(plain):
+        return [stem(word[:LONGEST_TERM], language) for word in _WORD.findall(_POSSESSIVE.sub(" ", plain).lower())]
     return [term for piece in pieces(text, language) for term in piece.terms]
 
 
 def pieces(text: str, language: str) -> Iterator[Piece]:
     """The words of a text, one after the other."""
-    dotted = language in ("tr", "az")
+    dotted = language in DOTTED
     for match in _pattern().finditer(unicodedata.normalize("NFKC", text)):
         written, start = match[0], match.start()
         run = (written.translate(_DOTTED) if dotted else written).lower()

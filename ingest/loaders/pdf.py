@@ -32,9 +32,7 @@ MOST_PAGES = 5_000
 DEEPEST_ARRAY = 1_000
 _METADATA = {"Author": "author", "Subject": "subject", "Keywords": "keywords", "CreationDate": "created"}
 # Two patterns that begin with a sign: Python looks for that sign five times as fast as for one of two.
-_NESTED = [
-    re.compile(rb"%s\s{0,4}(?:%s\s{0,4}){%d}" % (sign, sign, DEEPEST_ARRAY - 1)) for sign in (rb"\[", rb"<<")
-]
+_NESTED = [re.compile(rb"%s\s{0,4}(?:%s\s{0,4}){%d}" % (sign, sign, DEEPEST_ARRAY - 1)) for sign in (rb"\[", rb"<<")]
 _OBJECT_STREAM = re.compile(rb"/ObjStm\b")
 _MILLIONS = re.compile(rb"/N\s{1,4}\d{7}")
 _DATE = re.compile(r"D:(\d{4})(\d\d)(\d\d)")

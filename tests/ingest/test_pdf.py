@@ -95,8 +95,12 @@ def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None:
 
 @pytest.mark.parametrize(
     "claim",
-    [b"/X " + b"[" * 2000 + b"]" * 2000, b"<</Type/ObjStm/N 100000000/First 9/Length 0>>"],
-    ids=["nested", "objects"],
+    [
+        b"/X " + b"[" * 2000 + b"]" * 2000,
+        b"/X " + b"<< " * 2000,
+        b"<</Type/ObjStm/N 100000000/First 9/Length 0>>",
+    ],
+    ids=["arrays", "dictionaries", "objects"],
 )
 def test_a_structure_that_only_attacks_have_is_not_opened(tmp_path: Path, claim: bytes) -> None:
     with pytest.raises(BadUpload, match="built as no real document is"):
@@ -126,23 +130,33 @@ def test_a_heading_is_found_on_one_to_three_lines_only() -> None:
     assert _place("Elsewhere", squeezed, after=0) is None
 
 
+ROWS = [("Year", "2021", "2022"), ("Sales", "1,200", "1,350"), ("Costs", "(900)", "(950)"), ("Profit", "300", "400")]
+
+
 def test_figures_in_columns_become_a_table_and_no_word_is_lost(tmp_path: Path) -> None:
-    rows = [
-        ("Year", "2021", "2022"),
-        ("Sales", "1,200", "1,350"),
-        ("Costs", "(900)", "(950)"),
-        ("Profit", "300", "400"),
-    ]
-    lines = "".join(
-        f"1 0 0 1 {50 + 150 * column} {700 - 20 * row} Tm ({cell}) Tj "
-        for row, cells in enumerate(rows)
-        for column, cell in enumerate(cells)
-    )
-    content = pdf(["x"]).replace(b"BT /F 12 Tf 14 TL 50 780 Td (x) Tj ET", b"BT /F 12 Tf %s ET" % _escaped(lines))
+    document = load(tmp_path, _columns())
+    (table,) = document.tables
+    assert document.text[table.start : table.end].split("\n") == [f"| {' | '.join(cells)} |" for cells in ROWS]
+    assert table.header == "| Year | 2021 | 2022 |"
+
+
+def test_signs_that_utf_16_writes_as_two_stay_whole_in_tables(tmp_path: Path) -> None:
+    letters = b"/CMapType 2 def 1 begincodespacerange <00> <ff> endcodespacerange 2 beginbfrange <20> <52> <0020> "
+    letters += b"<54> <7e> <0054> endbfrange 1 beginbfchar <53> <D83DDE00> endbfchar"  # S is 😀
+    stream = b"90 0 obj\n<</Length %d>>stream\n%s\nendstream\nendobj\nxref" % (len(letters), letters)
+    content = _columns().replace(b"/WinAnsiEncoding", b"/WinAnsiEncoding/ToUnicode 90 0 R").replace(b"xref", stream, 1)
     document = load(tmp_path, content)
     (table,) = document.tables
-    assert document.text[table.start : table.end].split("\n") == [f"| {' | '.join(cells)} |" for cells in rows]
-    assert table.header == "| Year | 2021 | 2022 |"
+    assert "| 😀ales | 1,200 | 1,350 |" in document.text[table.start : table.end].split("\n")
+
+
+def _columns() -> bytes:
+    lines = "".join(
+        f"1 0 0 1 {50 + 150 * column} {700 - 20 * row} Tm ({cell}) Tj "
+        for row, cells in enumerate(ROWS)
+        for column, cell in enumerate(cells)
+    )
+    return pdf(["x"]).replace(b"BT /F 12 Tf 14 TL 50 780 Td (x) Tj ET", b"BT /F 12 Tf %s ET" % _escaped(lines))
 
 
 def _escaped(operators: str) -> bytes:
