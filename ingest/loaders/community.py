@@ -1,6 +1,6 @@
 """The long tail: formats for which langchain_community has a loader without network and further libraries.
 
-Of its 180 loaders few remain after that, and most of those lose text (docs/formats-text.md says which and why). Kept is
+Of its 180 loaders few remain after that, and most of those lose text (docs/formats.md says which and why). Kept is
 CoNLL-U, the form of annotated text corpora: a line for each word in ten columns becomes readable sentences again. Its
 loader is given one sentence at a time, because it joins all that it gets, and no quotation marks, which confuse it.
 """
