@@ -145,7 +145,10 @@ class Batcher:
             return
         reading = [slot for slot in busy if not follows(slot, busy)]
         self._others = max(0, unread - 1 + self.crowd)
-        budget = self.pace.prompt_tokens(self._others, writing=bool(writing), documents=self.documents)
+        background = all(slot.work is None or slot.work.request.options.priority == "background" for slot in reading)
+        budget = self.pace.prompt_tokens(
+            self._others, writing=bool(writing), documents=self.documents, background=background
+        )
         yield from ((slot, slot.pending(share)) for slot, share in shares(reading, budget))
 
     def _settle(self, plan: Sequence[Share], seconds: float) -> None:
