@@ -44,6 +44,7 @@ class Batch:
     seconds_left: float | None
     created_at: datetime
     finished_at: datetime | None
+    to_come: int = 0  # of those left: they are on their way here
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,5 +253,5 @@ def _batch(row: BatchRow, parts: Sequence[Part], notes: dict[str, int]) -> Batch
         searchable=sum(part.jobs for part in parts if part.status in OPEN and part.lane != READ),
         failed=count["failed"], refused=refused, known=known, cancelled=count["cancelled"], left=left + to_come,
         seconds_left=seconds_left(parts) if status == "running" else None, created_at=row.created_at,
-        finished_at=max(ended) if ended and not left and not to_come else None,
+        finished_at=max(ended) if ended and not left and not to_come else None, to_come=to_come,
     )  # fmt: skip

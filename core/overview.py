@@ -34,7 +34,8 @@ class Work:
         """Whether anything of it changes by itself: then it is worth to look again soon."""
         waiting = any(job.status == JobStatus.queued for job in self.alone)
         rebuilt = self.rebuild.job is not None and self.rebuild.job.status != JobStatus.paused
-        return bool(self.running) or waiting or rebuilt or any(batch.status == "running" for batch in self.batches)
+        batches = any(batch.status == "running" or batch.to_come for batch in self.batches)
+        return bool(self.running) or waiting or rebuilt or batches
 
 
 @dataclass(frozen=True, slots=True)

@@ -218,3 +218,15 @@ def test_very_many_documents_can_be_followed(live: Services) -> None:
         assert live.jobs.unfinished(many) == {documents[1]: JobStatus.running, documents[2]: JobStatus.queued}
         assert live.jobs.latest(many).keys() == set(documents)
     assert max(len(values) for _, values in statements) < 600, "SQLite takes only so many values"
+
+
+def test_a_paused_batch_is_followed_while_files_of_it_still_arrive(live: Services) -> None:
+    batch = live.batches.begin(owner_id=ME, expected=3)
+    add(live, batch, "text 1")
+    add(live, batch, "text 2")
+    live.batches.pause(batch, owner_id=ME)
+    found = live.batches.get(batch, owner_id=ME)
+    assert (found.status, found.left, found.to_come) == ("paused", 3, 1)
+    assert live.overview.work(owner_id=ME).moves
+    add(live, batch, "text 3")
+    assert not live.overview.work(owner_id=ME).moves, "nothing changes by itself any more"

@@ -51,11 +51,12 @@ def _progress(batch: Batch) -> str:
 
 
 def _counts(batch: Batch) -> list[str]:
-    waiting = batch.left - batch.searchable
+    waiting = batch.left - batch.searchable - batch.to_come
     shown = (
         (batch.done, "green", "check", "ready"),
         (batch.searchable, "blue", "search", "found by words already"),
         (waiting, "gray", "schedule", "waiting or being read"),
+        (batch.to_come, "gray", "upload", "still arriving"),
         (batch.failed, "red", "error", "failed"),
         (batch.refused, "orange", "block", "refused"),
         (batch.known, "gray", "content_copy", "here already"),

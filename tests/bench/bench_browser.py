@@ -32,7 +32,7 @@ BAD, TWINS = 10, 5  # files of blanks; files with the bytes of others under anot
 SECONDS = 60.0
 STILL = 4.0  # how long the page is watched while nothing may move
 _BADGE = re.compile(
-    r"([\d,]+) (ready|found by words already|waiting or being read|failed|refused|here already|cancelled)"
+    r"([\d,]+) (ready|found by words already|waiting or being read|still arriving|failed|refused|here already|cancelled)"
 )
 
 
@@ -85,11 +85,13 @@ class Trial:
 
     def run(self, paths: list[Path]) -> int:
         self.page.goto(self.app.url + "/documents")
-        self.settled()
+        self.loaded()
         self.page.locator('input[type="file"]').first.set_input_files(list(map(str, paths)))
         self.step("upload", lambda: self.total() == len(paths))
         self.step("reload", self.page.reload)
         self.press("Pause", "pause", "paused")
+        until(lambda: not self.batch()["to_come"], SECONDS, "all files are here")
+        self.agree("paused, and all files are here", time.monotonic())
         before = self.stored()
         time.sleep(STILL)
         self.expect(self.stored() == before, "something moved while the batch was paused")
@@ -192,7 +194,7 @@ class Trial:
         batch = self.batch()
         return Counter({
             "ready": batch["done"], "found by words already": batch["searchable"], "failed": batch["failed"],
-            "waiting or being read": batch["left"] - batch["searchable"], "refused": batch["refused"],
+            "waiting or being read": batch["left"] - batch["searchable"] - batch["to_come"], "still arriving": batch["to_come"], "refused": batch["refused"],
             "here already": batch["known"], "cancelled": batch["cancelled"],
         })  # fmt: skip
 
@@ -206,8 +208,11 @@ class Trial:
     def documents(self) -> list[dict[str, Any]]:
         return list(self.app.http.get("/api/v1/documents", params={"limit": 1000}).json()["documents"])
 
-    def settled(self) -> None:
+    def loaded(self) -> None:
         self.page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=60_000)
+
+    def settled(self) -> None:
+        self.loaded()
         self.page.wait_for_selector('[class*="st-key-batch-"]', timeout=60_000)
 
     def expect(self, holds: bool, sentence: str) -> None:
