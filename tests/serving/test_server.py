@@ -46,7 +46,7 @@ def test_openai_client_gets_the_same_answer_as_a_stream(api: openai.OpenAI) -> N
 def test_progress_is_told_when_wanted(api: openai.OpenAI) -> None:
     stream = api.chat.completions.create(
         model="",
-        messages=[{"role": "user", "content": words(120)}],
+        messages=[{"role": "user", "content": words(250)}],
         max_tokens=2,
         stream=True,
         extra_body={"return_progress": True, "cache_prompt": False},
@@ -55,7 +55,7 @@ def test_progress_is_told_when_wanted(api: openai.OpenAI) -> None:
     positions = [extra["queue_position"] for extra in extras if "queue_position" in extra]
     progress = [extra["prompt_progress"] for extra in extras if "prompt_progress" in extra]
     assert positions[-1] == 0
-    assert len(progress) >= 2
+    assert len(progress) >= 2, "a prompt that is longer than a step"
     assert progress[-1]["processed"] == progress[-1]["total"]
     assert all(set(step) == {"total", "cache", "processed", "time_ms"} for step in progress)
     assert "timings" in extras[-1]
