@@ -103,7 +103,7 @@ class Batches:
                 row = session.scalar(select(BatchRow).where(BatchRow.id == id, *silent))
                 if row is None:  # a file has come just now
                     continue
-                missing = _missing(session, _batches(session, [row])[0])
+                missing = _batches(session, [row])[0].to_come
                 row.expected = 0
                 if missing:
                     note(session, id, "", REFUSED, _did_not_arrive(missing))
@@ -200,14 +200,6 @@ def _owned(session: Session, batch_id: str, owner_id: str) -> BatchRow:
     if row is None:
         raise NotFound("There is no such batch.")
     return row
-
-
-def _missing(session: Session, batch: Batch) -> int:
-    """How many of its files were announced and did not arrive."""
-    jobs = session.scalar(
-        select(func.count()).where(JobRow.batch_id == batch.id, JobRow.status.in_(OPEN))
-    )  # fmt: skip
-    return batch.left - (jobs or 0)
 
 
 def _did_not_arrive(number: int) -> str:

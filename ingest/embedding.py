@@ -56,14 +56,14 @@ class Embedding:
 
     def embed(self, document_id: str, lease: Lease) -> None:
         """Bring a document to `ready`; a killed worker's next attempt goes on after the last batch that was kept."""
-        began = time.monotonic()
         with self.db.read() as session:
             embedder = serving(session, self.wanted)
-        self.selftest.by_keyword(document_id)  # here, where it keeps no other document from being read
         pending = self.chunks.unembedded(document_id, embedder)
         if not pending:  # a retry of what was complete
             self._set_ready(document_id, lease)
             return
+        self.selftest.by_keyword(document_id)  # here, where it keeps no other document from being read
+        began = time.monotonic()
         hashes = {id: text_hash(text) for id, text in pending}
         reused = self.draft(document_id, embedder, {hashes[id]: text for id, text in pending}, len(pending), lease)
         seconds = time.monotonic() - began

