@@ -10,7 +10,7 @@ TILE = 64
 WRITING_SECONDS = 0.5  # how long those who are being written to may wait for the next token, when nobody else waits
 CROWD_SECONDS = 5.5  # the same when many wait: what a step costs besides its tokens is spread over more of them
 # How long a step may take when nobody is being written to. Who comes next waits for its end, but pieces of 176 tokens
-# cost 4 % more than one of 512: weights are unpacked once for each, and their last tokens are computed one by one.
+# cost some 4 % more than one of 512 (by the profile): weights are unpacked once for each, last tokens computed singly.
 READING_SECONDS = 7.5
 BACKGROUND_SECONDS = 2.75  # the same when what is read waits for nobody: a person's question comes next
 WRITING_SHARE = 0.25  # of the time that a prompt takes goes to answers, so that they come as fast as people read
