@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.serving.admission import waits
-from core.serving.native.pace import GRAIN, LARGEST, SMALLEST, TILE, Pace
-from core.serving.native.slots import common_prefix
+from core.serving.native.pace import GRAIN, LARGEST, SLACK, SMALLEST, TILE, Pace, piece
+from core.serving.native.slots import Slot, Work, common_prefix, shares
 from core.serving.native.text_stream import TextStream
 from core.serving.waiting import Line
 
@@ -116,6 +119,51 @@ def test_answers_have_time_of_their_own_but_less_when_many_wait() -> None:
 def test_tokens_of_a_step_fill_whole_grains() -> None:
     pace = paced(0.0095)
     assert all(pace.prompt_tokens(waiting, writing=True) % GRAIN == 0 for waiting in range(8))
+
+
+@given(st.integers(1, 20_000), st.integers(SMALLEST, LARGEST))
+def test_pieces_of_a_prompt_are_equal_and_none_is_much_more_than_asked_for(unread: int, budget: int) -> None:
+    read = []
+    while unread:
+        read.append(piece(unread, budget))
+        unread -= read[-1]
+    assert all(tokens % GRAIN == 0 for tokens in read[:-1])
+    assert max(read) <= min(max(GRAIN, SLACK * budget), LARGEST)
+    assert len(read) == 1 or max(read) - min(read) <= GRAIN * len(read)
+
+
+def test_a_prompt_has_no_small_rest() -> None:
+    assert piece(512, 480) == 512
+    assert piece(520, 512) == 272
+
+
+def reading(*unread: int) -> list[Slot]:
+    return [
+        Slot(number, work=Work(SimpleNamespace(given=[0] * tokens), TextStream([]), number))  # type: ignore[arg-type]
+        for number, tokens in enumerate(unread)
+    ]
+
+
+def granted(unread: tuple[int, ...], budget: int) -> list[tuple[int, int]]:
+    return [(slot.number, tokens) for slot, tokens in shares(reading(*unread), budget)]
+
+
+def test_a_step_ends_where_a_prompt_ends_so_that_its_answer_begins() -> None:
+    assert granted((646, 646, 646), 384) == [(0, 336)]
+    assert granted((310, 646, 646), 384) == [(0, 310)]
+
+
+def test_short_prompts_are_read_together() -> None:
+    assert granted((100, 100, 100, 100), 384) == [(0, 100), (1, 100), (2, 100)]
+
+
+def test_a_short_prompt_goes_before_but_the_long_one_goes_on() -> None:
+    assert granted((5_000, 60), 400) == [(0, 100), (1, 60)]
+
+
+@given(st.lists(st.integers(1, 5_000), min_size=1, max_size=8), st.integers(SMALLEST, LARGEST))
+def test_a_step_is_never_more_than_llama_cpp_takes_and_never_nothing(unread: list[int], budget: int) -> None:
+    assert 0 < sum(tokens for _, tokens in granted(tuple(unread), budget)) <= LARGEST
 
 
 def test_who_has_a_free_place_need_not_wait() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 GRAIN = 16  # llama.cpp computes this many tokens as fast as fewer: 31 of them take as long as 38, measured
 SMALLEST, LARGEST = 16, 512  # tokens of a step
 # llama.cpp's attention goes by tiles of this many tokens: with eight people, steps of 16 to 48 read 39 tokens a second
@@ -17,6 +19,8 @@ WRITING_SHARE = 0.25  # of the time that a prompt takes goes to answers, so that
 SHARED_SECONDS = 0.3  # how long a step may take when documents wait for their turn
 ONE_STEP = 1e-3  # seconds, less than any step takes
 START = 0.016  # seconds a token, until something is measured
+# By so much a step may be larger than asked for, when that saves one: a prompt of 512 tokens is not 480 and then 32.
+SLACK = 1.25
 _WEIGHT = 0.3  # of the newest measurement in the running means
 
 
@@ -50,3 +54,11 @@ class Pace:
         """Seconds that answers have after a step of so many seconds with a prompt, at least one step; not more while
         others wait for their first token: an answer then takes as long as the prompts of all who come after it."""
         return ONE_STEP if waiting else WRITING_SHARE * seconds
+
+
+def piece(unread: int, budget: int, room: int = LARGEST) -> int:
+    """Tokens of a prompt to read in a step for about `budget`, `room` at most: equal pieces, whole grains but for the
+    last."""
+    most = max(GRAIN, int(min(budget * SLACK, room)) // GRAIN * GRAIN)
+    pieces = ceil(unread / most)
+    return min(unread, ceil(unread / pieces / GRAIN) * GRAIN)

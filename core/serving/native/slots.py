@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from core.serving.native.batch import MAX_BATCH
+from core.serving.native.pace import piece
 from core.serving.native.request import Request
 from core.serving.native.text_stream import TextStream
 
@@ -89,23 +91,26 @@ def follows(slot: Slot, slots: Sequence[Slot]) -> bool:
 
 
 def shares(slots: Sequence[Slot], budget: int) -> Iterator[tuple[Slot, int]]:
-    """Who reads how much of a prompt in this step: (slot, tokens), together at most `budget`.
+    """Who reads how much of a prompt in this step: (slot, tokens), together about `budget`.
 
     Who began first reads first: prompts that are read side by side only slow each other down. But one with less than
     half as much to read goes before, which keeps the mean wait low; then the first one still gets a quarter, so that
-    it cannot be overtaken for ever. `slots` are ordered by the begin of their work.
+    it cannot be overtaken for ever. Another prompt comes along only where it fits whole: its beginning would keep the
+    answer to this one waiting. `slots` are ordered by the begin of their work.
     """
     reading = [slot for slot in slots if slot.unread]
     if not reading:
-        return iter(())
+        return
     first, shortest = reading[0], min(reading, key=lambda slot: slot.unread)
-    granted = dict.fromkeys(reading, 0)
+    quarter = 0
     if shortest.unread < first.unread / 2:
-        granted[first] = min(first.unread, max(1, budget // 4))
-        budget -= granted[first]
-        reading.sort(key=lambda slot: slot.unread)
-    for slot in reading:
-        more = min(slot.unread - granted[slot], budget)
-        granted[slot] += more
-        budget -= more
-    return ((slot, tokens) for slot, tokens in granted.items() if tokens)
+        quarter = min(first.unread, max(1, budget // 4))
+        budget -= quarter
+        yield first, quarter
+        reading = sorted(reading[1:], key=lambda slot: slot.unread)
+    for place, slot in enumerate(reading):
+        tokens = slot.unread if place else piece(slot.unread, budget, MAX_BATCH - quarter)
+        if place and tokens > budget:
+            return
+        budget -= tokens
+        yield slot, tokens
