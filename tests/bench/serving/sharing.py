@@ -12,7 +12,7 @@ from tests.bench.serving.people import prompt
 from tests.bench.serving.report import Row, row
 from tests.bench.serving.servers import Server, ask, groundwork
 
-DOCUMENTS, CHUNKS = 200, 10
+DOCUMENTS, CHUNKS = 200, 40
 QUESTIONS = 6
 PAUSE = 4.0  # seconds between two questions: somebody reads the answer
 
