@@ -15,7 +15,7 @@ from core.batches import KNOWN, REFUSED, note
 from core.collections import Collection, Collections, collections_of, owned_collection, owned_document
 from core.errors import BadUpload, Conflict, NotFound
 from core.jobs import OPEN, Jobs
-from core.names import clean_name
+from core.names import clean_name, document_name
 from core.retrieval.store import FOUND, raise_generation
 from core.sources.items import Attach, by_hand
 from core.storage.db import Database
@@ -87,14 +87,15 @@ class Documents(Collections):
         registers it. Raises BadUpload (empty, too large, without a name), NotFound for a foreign collection,
         Conflict for a cancelled batch, StorageFull.
         """
-        name = clean_name(name)
+        shown = clean_name(name)
         try:
+            name = document_name(name)
             with self.files.receive(source, name=name, limit=self.limit) as received:
                 return self._register(received, name, owner_id, collection_id, batch_id, attach)
         except BadUpload as error:
             if batch_id is not None:
                 with self.db.write() as session:
-                    note(session, batch_id, name, REFUSED, str(error))
+                    note(session, batch_id, shown, REFUSED, str(error))
             raise
 
     def _register(

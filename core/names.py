@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 from core.errors import BadUpload
 
 LONGEST_NAME = 200
+PROGRAMS = {"exe", "com", "scr", "pif", "cpl", "dll", "sys", "msi", "lnk"}  # endings that Windows runs, and links
+DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
+_HIDDEN = re.compile(r"\.[^.]{5,}")  # .htaccess, but not .txt, which is a file without a stem
 
 
 def clean_name(name: str) -> str:
@@ -18,6 +22,29 @@ def clean_name(name: str) -> str:
         stem, dot, ending = shown.rpartition(".")
         shown = f"{stem[: LONGEST_NAME - 12]}…{dot}{ending[:10]}" if dot else shown[: LONGEST_NAME - 1] + "…"
     return shown or "unnamed"
+
+
+def document_name(name: str) -> str:
+    """The harmless form of the name that a document comes with.
+
+    Raises BadUpload for one that no document has: none at all, that of a program, of a device, of hidden settings. What
+    is inside counts for everything else; but who opens a stored file by such a name would not get a document.
+    """
+    shown = clean_name(name) if name.strip() else ""
+    if ":" in shown and shown.rpartition(".")[2].lower() in PROGRAMS:
+        shown = shown.partition(":")[0]  # behind the colon stands another stream of the same file, on Windows
+    if not shown:
+        raise BadUpload("The file has no name. Give it one and add it again.")
+    _stem, dot, ending = shown.rpartition(".")
+    if dot and ending.lower() in PROGRAMS:
+        raise BadUpload(
+            f"{shown} has the name of a program (.{ending}). If it is a document, rename it and add it again."
+        )
+    if not dot and ending.lower() in DEVICES:
+        raise BadUpload(f"{shown} is the name of a device on Windows. Rename the file and add it again.")
+    if _HIDDEN.fullmatch(name.strip().replace("\\", "/").rsplit("/", 1)[-1]):
+        raise BadUpload(f".{shown} is a hidden file of settings. If it is a document, rename it and add it again.")
+    return shown
 
 
 def collection_name(name: str) -> str:

@@ -14,7 +14,7 @@ import pytest
 from core import leases as jobs_module
 from core.errors import BadUpload, Cancelled, Conflict, NotFound
 from core.fsck import Fsck
-from core.names import clean_name
+from core.names import clean_name, document_name
 from core.retrieval.vectors import VectorStore, text_hash
 from core.services import Services
 from core.types import Chunk, Document, DocumentStatus, JobStatus
@@ -168,13 +168,31 @@ def test_names_are_only_ever_shown(given: str, shown: str) -> None:
     assert clean_name(given) == shown
 
 
+@pytest.mark.parametrize(
+    "name", ["", "  ", "report.pdf.exe", "Setup.EXE", "AUX", "com1", ".htaccess", "folder/.bashrc", "a\u202efdp.exe"]
+)
+def test_names_that_no_document_has_are_refused_with_a_way_out(name: str) -> None:
+    with pytest.raises(BadUpload, match=r"[Rr]ename|Give it one"):
+        document_name(name)
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [(".txt", "txt"), ("CON.txt", "CON.txt"), ("x.pdf:evil.exe", "x.pdf"), ("10:30.txt", "10:30.txt")],
+)
+def test_names_that_only_look_strange_are_not_refused(given: str, shown: str) -> None:
+    assert document_name(given) == shown
+
+
 def test_hostile_names_touch_no_path(live: Services, abuse_corpus: Path) -> None:
     listed = json.loads(next(abuse_corpus.rglob("names.json")).read_text(encoding="utf-8"))
-    entries = listed if isinstance(listed, list) else next(iter(listed.values()))
     before = {p for p in live.settings.data.rglob("*") if "files" not in p.parts}
-    for number, entry in enumerate(entries):
-        name = entry if isinstance(entry, str) else entry["name"]
-        added = add(live, f"content {number}".encode(), name=name)
+    for number, entry in enumerate(listed):
+        if entry["expect"] == "reject":
+            with pytest.raises(BadUpload):
+                add(live, f"content {number}".encode(), name=entry["name"])
+            continue
+        added = add(live, f"content {number}".encode(), name=entry["name"])
         shown = live.documents.get(added.document_id, owner_id=ME).name
         assert 0 < len(shown) <= 200
         assert "/" not in shown

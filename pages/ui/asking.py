@@ -6,7 +6,6 @@ import streamlit as st
 
 from core.chat.conversations import ConversationInfo
 from core.errors import GroundworkError
-from core.guard import LONGEST_QUESTION
 from core.types import User
 from pages.ui import scope, state
 from pages.ui.frame import NOTICE, attempt
@@ -26,10 +25,10 @@ def field(info: ConversationInfo | None, user: User, *, busy: bool) -> None:
         if service is not None:
             icon = ":material/cloud_upload:" if service.is_elsewhere else ":material/computer:"
             st.caption(f"{icon} {words(service.destination)}")
+        # Without max_chars: with it, the field takes nothing of a text that is too long, and does not say why.
         st.chat_input(
             "Wait for the answer, or stop it" if busy else "Ask about your documents",
             key=KEY,
-            max_chars=LONGEST_QUESTION,
             disabled=busy,
             on_submit=_submit,
             args=(user,),

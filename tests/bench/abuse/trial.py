@@ -37,8 +37,9 @@ class Trial:
         self.scratch.mkdir(parents=True)
         settings = load()
         self.app = Application(
-            folder / "data", models=settings.model_store, chat_model=CHAT, cache=settings.cache_folder, answer_tokens=64
-        )
+            folder / "data", models=settings.model_store, chat_model=CHAT, cache=settings.cache_folder, answer_tokens=64,
+            embedding_form="",
+        )  # fmt: skip
         self.app.environment["TMPDIR"] = str(self.scratch)
         self.slowest, self.largest, self.counts = 0.0, 0, dict.fromkeys(("files", "names", "prompts"), 0)
         self._over = threading.Event()
