@@ -7,18 +7,19 @@ import math
 import time
 from collections.abc import AsyncIterator
 from dataclasses import asdict, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import uuid4
 
 import anyio.to_thread
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.responses import JSONResponse, StreamingResponse
 
 from core import services
 from core.chat.turns import LiveTurn
 from core.chat.verdicts import to_row
 from core.errors import BadQuestion, Cancelled, GroundworkError, ModelBusy, from_code
+from core.guard import whole
 from core.types import (
     ChatMessage,
     Citation,
@@ -45,7 +46,7 @@ router = APIRouter(tags=["chat"])
 
 class ApiMessage(BaseModel):
     role: Literal["system", "user", "assistant"]
-    content: str = Field(max_length=200_000)
+    content: Annotated[str, BeforeValidator(whole)] = Field(max_length=200_000)
 
 
 class ChatRequest(BaseModel):

@@ -100,6 +100,13 @@ async def test_an_answer_carries_its_citations(http: httpx.AsyncClient, add_text
     assert body["usage"]["completion_tokens"] > 0
 
 
+async def test_half_a_character_in_a_question_is_left_out(http: httpx.AsyncClient, add_text: Add) -> None:
+    add_text(TEXT)
+    half = json.dumps({"messages": [{"role": "user", "content": "How long is the warranty\ud800?"}]})
+    reply = await http.post("/v1/chat/completions", content=half, headers={"Content-Type": "application/json"})
+    assert reply.json()["choices"][0]["message"]["content"] == "The warranty lasts 24 months. [1]"
+
+
 async def test_an_answer_streams_in_the_openai_protocol(http: httpx.AsyncClient, add_text: Add) -> None:
     add_text(TEXT)
     async with http.stream("POST", "/v1/chat/completions", json=ASK | {"stream": True}) as reply:
