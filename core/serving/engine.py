@@ -111,7 +111,7 @@ class Engine:
                 self._announce()
 
     def lost(self, process: ChatProcess) -> None:
-        """A process ended: what it worked on is put in front of the line and goes on with the next process, once."""
+        """A process ended: what it worked on is put in front of the line and goes on with the next process, as long as it gets further."""
         with self._changed:
             if process is self._next:
                 self._next = None
@@ -123,7 +123,7 @@ class Engine:
                 elif generation.interrupt(process.end):
                     self._line.add(generation)
                 else:
-                    why = f"The model was lost twice at the same place of this answer: {process.end}. Ask differently."
+                    why = f"The model was lost again at the same place of this answer: {process.end}. Ask differently."
                     self._fail(generation, ModelCrashed(why))
             self._running.clear()
             self._stir()

@@ -102,6 +102,9 @@ class Counts:
     written: int = 0
 
 
+UNREAD_TRIES = 1  # more, for a request that was only waiting in the process that ended
+
+
 @dataclass(slots=True, eq=False)
 class Generation:
     """A request. `listener` hears all news until Finish or Failure, from any thread; it must return at once.
@@ -126,7 +129,8 @@ class Generation:
     read: int = 0
     submitted: float = field(default_factory=time.monotonic)
     _mute: int = 0
-    _lost_at: int = -1
+    _lost_at: tuple[int, int] = (-1, 0)  # the furthest that it got in a process that ended: tokens told, tokens read
+    _stuck: int = 0  # processes in a row in which it got no further
     _announced: tuple[int, int] = (-1, 0)
     _started: float = 0.0
     _prompt_read: float = 0.0
@@ -231,12 +235,15 @@ class Generation:
     def interrupt(self, why: str) -> bool:
         """The process that worked on it has ended, and it waits for another; False if it seems to be the cause.
 
-        It seems to be when it was no further than the last time: a process that is killed by something else will
-        hardly ever end at the same token twice.
+        It seems to be when it got no further than the last time, in its prompt or its answer: a process that is killed
+        by something else will hardly ever end at the same token twice. Of whom nothing was read yet is less suspect.
         """
-        if len(self.told) == self._lost_at:
+        reached = (len(self.told), self.read)
+        self._stuck = 0 if reached > self._lost_at else self._stuck + 1
+        if self._stuck > (0 if self.read > self.cached_tokens else UNREAD_TRIES):
             return False
-        self._lost_at, self.interrupted, self.process, self.read = len(self.told), True, None, 0
+        self._lost_at = max(self._lost_at, reached)
+        self.interrupted, self.process, self.read = True, None, 0
         self.listener(Restarted(why))
         return True
 

@@ -21,7 +21,7 @@ from core.serving import engine as engine_module
 from core.serving.chat_process import ChatProcess
 from core.serving.engine import Engine
 from core.serving.fitting import fitted
-from core.serving.generation import Failure, Finish, News, Restarted, Text
+from core.serving.generation import UNREAD_TRIES, Failure, Finish, Generation, News, Restarted, Text
 from core.serving.options import LoadOptions
 from core.types import ChatMessage, GenerationOptions
 from tests.application import until
@@ -118,9 +118,9 @@ def test_repeatable_answer_is_the_same_after_a_crash(revived: Revived) -> None:
     assert whole(revived.ask(options), kill_once)[0] == undisturbed
 
 
-def test_request_that_ends_the_process_twice_at_the_same_place_is_given_up(revived: Revived) -> None:
+def test_request_that_ends_the_process_again_and_again_is_given_up(revived: Revived) -> None:
     box, begun = revived.ask(GenerationOptions(max_tokens=5)), 0
-    with pytest.raises(ModelCrashed, match="twice"):
+    with pytest.raises(ModelCrashed, match="same place"):
         while True:
             item = box.get(timeout=60)
             if isinstance(item, Failure):
@@ -129,8 +129,35 @@ def test_request_that_ends_the_process_twice_at_the_same_place_is_given_up(reviv
             if getattr(item, "number", None) == 0:  # the work begins
                 begun += 1
                 revived.end(signal.SIGKILL)
-    assert begun == 2
+    assert begun == 2 + UNREAD_TRIES
     assert whole(revived.ask(GenerationOptions(max_tokens=5)))[0]
+
+
+def unheard(generation: Generation) -> Generation:
+    generation.prompt_tokens, generation.cached_tokens = 300, 54
+    return generation
+
+
+def test_only_who_gets_no_further_is_given_up() -> None:
+    made = unheard(Generation([], GenerationOptions(), listener=lambda _news: None))
+    for read in (100, 200, 300):
+        made.read = read
+        assert made.interrupt("killed")
+    made.told.append(7)
+    assert made.interrupt("killed"), "it had written more, and was not read again yet"
+    made.read = 300
+    assert made.interrupt("killed"), "now it was"
+    made.read = 300
+    assert not made.interrupt("killed"), "twice at the same place of the answer"
+
+
+def test_who_only_waited_in_a_process_that_ended_is_tried_once_more() -> None:
+    made = unheard(Generation([], GenerationOptions(), listener=lambda _news: None))
+    found = []
+    while len(found) < 9 and made.interrupt("killed"):
+        found.append(made.read)
+        made.read = made.cached_tokens
+    assert len(found) == 1 + UNREAD_TRIES
 
 
 def test_process_that_hangs_is_replaced(revived: Revived, monkeypatch: pytest.MonkeyPatch) -> None:

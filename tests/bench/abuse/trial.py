@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 
 from core.settings import ROOT, load
@@ -41,6 +42,10 @@ class Trial:
             folder / "data", models=settings.model_store, chat_model=CHAT, cache=settings.cache_folder, answer_tokens=64,
             embedding_form="",
         )  # fmt: skip
+        # Kept connections are closed by the server while a browser is driven for minutes.
+        self.app.http = httpx.Client(
+            base_url=self.app.url, timeout=300, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0)
+        )
         self.app.environment["TMPDIR"] = str(self.scratch)
         self.slowest, self.largest, self.counts = 0.0, 0, dict.fromkeys(("files", "names", "prompts"), 0)
         self._over = threading.Event()
