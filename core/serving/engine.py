@@ -111,7 +111,7 @@ class Engine:
                 self._announce()
 
     def lost(self, process: ChatProcess) -> None:
-        """A process ended: what it worked on is put in front of the line and goes on with the next process, as long as it gets further."""
+        """A process ended: what it worked on goes to the front of the line, and on with the next, if it got further."""
         with self._changed:
             if process is self._next:
                 self._next = None
