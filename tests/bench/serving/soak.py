@@ -24,8 +24,9 @@ WARM_UP = 0.2  # of the time, before memory is looked at: caches fill
 def measure(bench: Bench) -> list[Row]:
     with groundwork(bench.store, bench.model, threads=bench.threads, prefix_mb=64) as server:
         counts, memory = soak(server, bench)
-        growth = (memory[-1] - memory[0]) / (1 << 20)
-        bench.say(f"{counts}; memory {memory[0] >> 20} → {memory[-1] >> 20} MB")
+        growth = (sum(memory[-1].values()) - sum(memory[0].values())) / (1 << 20)
+        megabytes = {name: f"{memory[0][name] >> 20} → {memory[-1].get(name, 0) >> 20}" for name in memory[0]}
+        bench.say(f"{counts}; MB {megabytes}")
         lost, back = kill(server, bench)
     detail = f"{bench.minutes:.0f} minutes, {CLIENTS} clients, {counts['asked']} requests of which {counts['left']} were left"
     kills = f"{KILLS} × SIGKILL of the native process under the same clients; back after {max(back):.1f} s at the most"
@@ -44,7 +45,7 @@ def measure(bench: Bench) -> list[Row]:
     ]
 
 
-def soak(server: Server, bench: Bench) -> tuple[dict[str, int], list[int]]:
+def soak(server: Server, bench: Bench) -> tuple[dict[str, int], list[dict[str, int]]]:
     over = threading.Event()
     counts = {"asked": 0, "left": 0, "hung": 0, "lost": 0}
     with ThreadPoolExecutor(CLIENTS) as pool:
@@ -58,7 +59,8 @@ def soak(server: Server, bench: Bench) -> tuple[dict[str, int], list[int]]:
         for done in clients:
             done.result(LONGEST)
     tail = max(1, len(memory) // 5)
-    return counts, [min(memory[:tail]), min(memory[-tail:])]
+    smallest = lambda looks: min(looks, key=lambda look: sum(look.values()))  # noqa: E731
+    return counts, [smallest(memory[:tail]), smallest(memory[-tail:])]
 
 
 def client(server: Server, number: int, over: threading.Event, counts: dict[str, int]) -> None:
@@ -123,7 +125,10 @@ def native(server: Server) -> int:
     return next(int(child.pid) for child in children if "core.serving.native" in child.cmdline())
 
 
-def resident(server: Server) -> int:
-    """Bytes that all its processes hold for themselves; pages of mapped files come and go, and are not counted."""
+def resident(server: Server) -> dict[str, int]:
+    """Bytes that each process holds for itself; pages of mapped files come and go, and are not counted."""
     processes = [psutil.Process(server.process.pid), *psutil.Process(server.process.pid).children()]
-    return sum(part.anonymous for process in processes for part in process.memory_maps())
+    return {
+        f"{process.cmdline()[2]} {process.pid}": sum(part.anonymous for part in process.memory_maps())
+        for process in processes
+    }
