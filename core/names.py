@@ -43,9 +43,7 @@ def document_name(name: str) -> str:
     if not dot and ending.lower() in DEVICES:
         raise BadUpload(f"{shown} is the name of a device on Windows. Rename the file and add it again.")
     if _HIDDEN.fullmatch(name.strip().replace("\\", "/").rsplit("/", 1)[-1]):
-        raise BadUpload(
-            f"{shown} with a dot before it is a hidden file of settings. If it is a document, rename it and add it again."
-        )
+        raise BadUpload(f"{shown} with a dot before it is a hidden file of settings. Rename it if it is a document.")
     return shown
 
 
