@@ -8,7 +8,8 @@ import unicodedata
 from core.errors import BadUpload
 
 LONGEST_NAME = 200
-PROGRAMS = {"exe", "com", "scr", "pif", "cpl", "dll", "sys", "msi", "lnk"}  # endings that Windows runs, and links
+# Endings that Windows runs, and links. Not .com: documents from the web are called by their host.
+PROGRAMS = {"exe", "scr", "pif", "cpl", "dll", "sys", "msi", "lnk"}
 DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
 _HIDDEN = re.compile(r"\.[^.]{5,}")  # .htaccess, but not .txt, which is a file without a stem
 

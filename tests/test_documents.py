@@ -178,7 +178,13 @@ def test_names_that_no_document_has_are_refused_with_a_way_out(name: str) -> Non
 
 @pytest.mark.parametrize(
     ("given", "shown"),
-    [(".txt", "txt"), ("CON.txt", "CON.txt"), ("x.pdf:evil.exe", "x.pdf"), ("10:30.txt", "10:30.txt")],
+    [
+        (".txt", "txt"),
+        ("CON.txt", "CON.txt"),
+        ("x.pdf:evil.exe", "x.pdf"),
+        ("10:30.txt", "10:30.txt"),
+        ("example.com", "example.com"),
+    ],
 )
 def test_names_that_only_look_strange_are_not_refused(given: str, shown: str) -> None:
     assert document_name(given) == shown

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -26,7 +25,7 @@ from playwright.sync_api import Page, sync_playwright
 from core.settings import ROOT, load
 from tests.application import Application, until
 from tests.bench.bench_answers import DATASET, lines
-from tests.browser.conftest import ARGUMENTS, CHAT
+from tests.browser.conftest import ARGUMENTS, CHAT, chromium
 
 BAD, TWINS = 10, 5  # files of blanks; files with the bytes of others under another name
 SECONDS = 60.0
@@ -42,8 +41,8 @@ def main() -> int:
     parser.add_argument("--files", type=int, default=500)
     parser.add_argument("--pictures", type=Path)
     options = parser.parse_args()
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None or not DATASET.exists():
+    path = chromium()
+    if path is None or not DATASET.exists():
         print("Chromium or ../shared/evaldata is not here")
         return 2
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
@@ -53,7 +52,7 @@ def main() -> int:
             Path(folder) / "data", models=settings.model_store, chat_model=CHAT, cache=settings.cache_folder,
             embedding_form="",
         )  # fmt: skip
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         try:
             app.start().wait_ready(300)
             tab = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()

@@ -28,9 +28,14 @@ ARGUMENTS = [
 ]
 
 
+def chromium() -> str | None:
+    """Where Chromium is on this machine."""
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
 @pytest.fixture(scope="module")  # Playwright keeps an event loop running until then: asynchronous tests may follow
 def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    path = chromium()
     if path is None:
         pytest.skip("no Chromium here: apt install chromium")
     with sync_playwright() as playwright:

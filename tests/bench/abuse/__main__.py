@@ -9,7 +9,6 @@ Answers come from the small test model: that nothing breaks is looked at here, a
 from __future__ import annotations
 
 import argparse
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from core.settings import ROOT
 from tests.bench.abuse.browser import InBrowser
 from tests.bench.abuse.rest import OverRest
 from tests.bench.abuse.trial import Trial
+from tests.browser.conftest import chromium
 
 MAKER = ROOT.parent / "shared" / "abuse" / "make_abuse.py"
 
@@ -28,8 +28,8 @@ def main() -> int:
     parser.add_argument("--only", default="rest,page")
     parser.add_argument("--pictures", type=Path)
     options = parser.parse_args()
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None or not MAKER.exists():
+    path = chromium()
+    if path is None or not MAKER.exists():
         print("Chromium or ../shared/abuse is not here")
         return 2
     wrong = 0
@@ -41,7 +41,7 @@ def main() -> int:
                 if edge == "rest":
                     OverRest(trial).run()
                 else:
-                    InBrowser(trial, chromium, options.pictures).run()
+                    InBrowser(trial, path, options.pictures).run()
                 wrong += trial.told(edge)
     return int(bool(wrong))
 

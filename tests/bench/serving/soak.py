@@ -59,8 +59,7 @@ def soak(server: Server, bench: Bench) -> tuple[dict[str, int], list[dict[str, i
         for done in clients:
             done.result(LONGEST)
     tail = max(1, len(memory) // 5)
-    smallest = lambda looks: min(looks, key=lambda look: sum(look.values()))  # noqa: E731
-    return counts, [smallest(memory[:tail]), smallest(memory[-tail:])]
+    return counts, [min(part, key=lambda look: sum(look.values())) for part in (memory[:tail], memory[-tail:])]
 
 
 def client(server: Server, number: int, over: threading.Event, counts: dict[str, int]) -> None:
