@@ -79,7 +79,8 @@ def test_an_answer_that_is_tried_again_sees_the_header_too(live: Services, clien
     version = live.prompts.published("answer")
     again = live.turns.try_prompt(turn.message_id, version.text, owner_id="local")
     assert again.ended(10)
-    assert client.asked[-1][-1].content == asked
+    prompts = [messages[-1].content for messages in client.asked]  # a title is asked for too, sooner or later
+    assert prompts.count(asked) == 2
 
 
 def test_chunks_know_their_place_when_they_are_stored_without_a_section(live: Services) -> None:

@@ -254,7 +254,7 @@ def test_closing_marks_running_answers_as_interrupted(live: Services, conversati
     assert live.conversations.thread(conversation, owner_id=ME)[-1].state == MessageState.interrupted
 
 
-@pytest.mark.parametrize(("question", "message"), [("", "empty"), (" \n\u200b", "empty"), ("x" * 8001, "8,001")])
+@pytest.mark.parametrize(("question", "message"), [("", "empty"), (" \n\u200b", "empty"), ("x" * 12_001, "12,001")])
 def test_questions_that_cannot_be_asked_are_refused_before_anything_is_stored(
     live: Services, conversation: str, question: str, message: str
 ) -> None:
