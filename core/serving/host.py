@@ -32,7 +32,7 @@ from core.serving.workshop import Workshop
 
 log = logging.getLogger(__name__)
 
-DELAYS = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)  # seconds before the next start of a process that ends again and again
+DELAYS = (0.0, 0.5, 1.0, 2.0, 5.0, 8.0)  # seconds before the next start of a process that ends again and again
 RETRIES = (1.0, 2.0, 5.0, 10.0, 20.0)  # seconds before a start is tried again that failed, maybe for want of memory
 QUIET = 60.0  # seconds without an end after which it counts as well again
 

@@ -185,6 +185,14 @@ def test_an_answer_is_stopped_before_its_first_token(page: Page, app: Applicatio
     expect(page.get_by_text("You stopped this answer.").first).to_be_visible(timeout=15_000)
 
 
+def test_a_question_that_is_too_long_is_refused_in_words_and_kept(page: Page, app: Application) -> None:
+    page.goto(app.url)
+    settled(page)
+    ask(page, "why? " * 2500)
+    expect(page.get_by_text("the most is 12,000").first).to_be_visible(timeout=15_000)
+    expect(page.get_by_test_id("stChatInputTextArea")).to_have_value("why? " * 2500)
+
+
 def test_every_page_fits_a_phone_and_the_dark(browser, app: Application, pictures: Path) -> None:  # type: ignore[no-untyped-def]
     context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark")
     page = context.new_page()
