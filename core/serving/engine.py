@@ -117,10 +117,11 @@ class Engine:
                 self._next = None
             if process is not self._process:
                 return
+            alone = len(self._running) == 1
             for generation in list(self._running.values()):
                 if generation.cancelled:  # the process did not live to say that it stopped
                     self._fail(generation, Cancelled(STOPPED))
-                elif generation.interrupt(process.end):
+                elif generation.interrupt(process.end, alone=alone):
                     self._line.add(generation)
                 else:
                     why = f"The model was lost again at the same place of this answer: {process.end}. Ask differently."

@@ -102,7 +102,7 @@ class Counts:
     written: int = 0
 
 
-UNREAD_TRIES = 1  # more, for a request that was only waiting in the process that ended
+UNSURE_TRIES = 1  # more, for a request that waited in the process that ended, or was not alone in it
 
 
 @dataclass(slots=True, eq=False)
@@ -232,15 +232,16 @@ class Generation:
         self._announced = (-1, 0)
         self.listener(Restarted(why))
 
-    def interrupt(self, why: str) -> bool:
+    def interrupt(self, why: str, *, alone: bool) -> bool:
         """The process that worked on it has ended, and it waits for another; False if it seems to be the cause.
 
         It seems to be when it got no further than the last time, in its prompt or its answer: a process that is killed
-        by something else will hardly ever end at the same token twice. Of whom nothing was read yet is less suspect.
+        by something else will hardly ever end at the same token twice. Who shared it with others, or of whom nothing was
+        read yet, is less suspect.
         """
         reached = (len(self.told), self.read)
         self._stuck = 0 if reached > self._lost_at else self._stuck + 1
-        if self._stuck > (0 if self.read > self.cached_tokens else UNREAD_TRIES):
+        if self._stuck > (0 if alone and self.read > self.cached_tokens else UNSURE_TRIES):
             return False
         self._lost_at = max(self._lost_at, reached)
         self.interrupted, self.process, self.read = True, None, 0

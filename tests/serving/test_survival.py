@@ -21,7 +21,7 @@ from core.serving import engine as engine_module
 from core.serving.chat_process import ChatProcess
 from core.serving.engine import Engine
 from core.serving.fitting import fitted
-from core.serving.generation import UNREAD_TRIES, Failure, Finish, Generation, News, Restarted, Text
+from core.serving.generation import UNSURE_TRIES, Failure, Finish, Generation, News, Restarted, Text
 from core.serving.options import LoadOptions
 from core.types import ChatMessage, GenerationOptions
 from tests.application import until
@@ -129,7 +129,7 @@ def test_request_that_ends_the_process_again_and_again_is_given_up(revived: Revi
             if getattr(item, "number", None) == 0:  # the work begins
                 begun += 1
                 revived.end(signal.SIGKILL)
-    assert begun == 2 + UNREAD_TRIES
+    assert begun == 2 + UNSURE_TRIES
     assert whole(revived.ask(GenerationOptions(max_tokens=5)))[0]
 
 
@@ -142,23 +142,34 @@ def test_only_who_gets_no_further_is_given_up() -> None:
     made = unheard(Generation([], GenerationOptions(), listener=lambda _news: None))
     for read in (100, 200, 300):
         made.read = read
-        assert made.interrupt("killed")
+        assert made.interrupt("killed", alone=True)
     made.told.append(7)
-    assert made.interrupt("killed"), "it had written more, and was not read again yet"
+    assert made.interrupt("killed", alone=True), "it had written more, and was not read again yet"
     made.read = 300
-    assert made.interrupt("killed"), "now it was"
+    assert made.interrupt("killed", alone=True), "now it was"
     made.read = 300
-    assert not made.interrupt("killed"), "twice at the same place of the answer"
+    assert not made.interrupt("killed", alone=True), "twice at the same place of the answer"
 
 
 def test_who_only_waited_in_a_process_that_ended_is_tried_once_more() -> None:
     made = unheard(Generation([], GenerationOptions(), listener=lambda _news: None))
     tries = 0
     made.read = made.cached_tokens
-    while tries < 9 and made.interrupt("killed"):
+    while tries < 9 and made.interrupt("killed", alone=True):
         made.read = made.cached_tokens
         tries += 1
-    assert tries == 1 + UNREAD_TRIES
+    assert tries == 1 + UNSURE_TRIES
+
+
+def test_who_shared_the_process_that_ended_is_tried_once_more() -> None:
+    made = unheard(Generation([], GenerationOptions(), listener=lambda _news: None))
+    made.read = 300
+    assert made.interrupt("killed", alone=False)
+    for _ in range(UNSURE_TRIES):
+        made.read = 300
+        assert made.interrupt("killed", alone=False)
+    made.read = 300
+    assert not made.interrupt("killed", alone=False)
 
 
 def test_process_that_hangs_is_replaced(revived: Revived, monkeypatch: pytest.MonkeyPatch) -> None:
