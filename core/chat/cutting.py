@@ -39,16 +39,19 @@ NUMBER = re.compile(
     r"\d[\d.,]*|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|twelve|hundred|thousand|million|half|third|quarter)\b"
 )
 NAME = re.compile(r"(?<=[\w,;] )[A-Z]\w+")
+HEADING = re.compile(r"#{1,6} (.*?)\s*")
 
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
-    """A sentence or row of a passage, by offsets into the passage's text."""
+    """A sentence, row or heading of a passage, by offsets into the passage's text."""
 
     passage: int
     start: int
     end: int
     worth: float
+    heading: bool
+    told: bool = False  # it stands above the passage in the prompt anyway
 
 
 def cut(passages: Sequence[Passage], query: str, *, tokens: int, count: CountMany) -> list[Passage]:
@@ -104,7 +107,10 @@ def _units(passages: Sequence[Passage], query: str) -> list[_Unit]:
         beside = [bare[m] for m in (n - 1, n + 1) if 0 <= m < len(spans) and spans[m][0] == place]
         worth = bare[n] + NEIGHBOUR * max(beside, default=0.0) + FIRST / (place + 1)
         worth += KIND * bool(kind and _news(kind, texts[n], query))
-        worths.append(_Unit(place, start, end, worth))
+        heading = HEADING.fullmatch(texts[n])
+        above = (passages[place].document_title, *passages[place].heading.split(" › "))
+        told = heading is not None and heading[1] in above
+        worths.append(_Unit(place, start, end, worth, bool(heading), told))
     return worths
 
 
@@ -144,11 +150,15 @@ def _weights(asked: dict[str, float], held: Sequence[dict[str, float]]) -> dict[
 
 
 def _choose(found: Sequence[_Unit], costs: Sequence[int], tokens: int, passages: Sequence[Passage]) -> set[int]:
-    """The units to show: by their worth as long as they fit, each with the one before it that it leans on."""
+    """The units to show: by their worth as long as they fit, each with the one before it that it leans on.
+
+    A heading alone tells nothing; it comes with what stands under it.
+    """
     chosen: set[int] = set()
     opened: set[int] = set()
     room = tokens
-    for n in sorted(range(len(found)), key=lambda n: -found[n].worth):
+    able = [n for n, unit in enumerate(found) if not unit.heading] or range(len(found))
+    for n in sorted(able, key=lambda n: -found[n].worth):
         wanted = [n, *_leaned_on(n, found, passages)]
         price = sum(costs[m] for m in wanted if m not in chosen)
         price += HEAD_TOKENS if found[n].passage not in opened else 0
@@ -160,10 +170,13 @@ def _choose(found: Sequence[_Unit], costs: Sequence[int], tokens: int, passages:
 
 
 def _leaned_on(n: int, found: Sequence[_Unit], passages: Sequence[Passage]) -> list[int]:
-    """`It was sold in 1990.` says nothing without the sentence before."""
+    """`It was sold in 1990.` says nothing without the sentence before; a heading says what is spoken of."""
     unit = found[n]
+    if not n or found[n - 1].passage != unit.passage:
+        return []
     text = passages[unit.passage].text[unit.start : unit.end]
-    return [n - 1] if n and found[n - 1].passage == unit.passage and LEANS.search(text) else []
+    before = found[n - 1]
+    return [n - 1] if not before.told and (before.heading or LEANS.search(text)) else []
 
 
 def _kept(passage: Passage, chosen: Sequence[_Unit]) -> Spans:

@@ -236,8 +236,8 @@ class Generation:
         """The process that worked on it has ended, and it waits for another; False if it seems to be the cause.
 
         It seems to be when it got no further than the last time, in its prompt or its answer: a process that is killed
-        by something else will hardly ever end at the same token twice. Who shared it with others, or of whom nothing was
-        read yet, is less suspect.
+        by something else will hardly ever end at the same token twice. Who shared it with others, or of whom nothing
+        was read yet, is less suspect.
         """
         reached = (len(self.told), self.read)
         self._stuck = 0 if reached > self._lost_at else self._stuck + 1

@@ -37,6 +37,25 @@ def test_a_sentence_that_leans_on_the_one_before_brings_it_along() -> None:
     assert "The bridge over the river was built by Anna Holm in 1688. It is 90 metres long." in shown(found)
 
 
+def test_the_title_is_not_shown_twice() -> None:
+    [found] = cut([passage(f"# Town\n\n{WAR}")], "When was the town founded?", tokens=25, count=count)
+    assert shown(found) == "… The town was founded in 1120."
+
+
+def test_a_heading_is_shown_with_what_stands_under_it_and_never_alone() -> None:
+    text = (
+        "A town.\n\n## The bridge\n\nIt was built by Anna Holm in 1688.\n\n## The market\n\nIt is famous for its salt."
+    )
+    [found] = cut([passage(text)], "Who built the bridge?", tokens=26, count=count)
+    assert shown(found) == "… ## The bridge\n\nIt was built by Anna Holm in 1688."
+    others = [
+        passage("# Rivers\n\nThere are two of them in all of the land.", rank=2),
+        passage("# Salt\n\nIt is dear.", rank=3),
+    ]
+    for one in cut([passage(WAR), *others], "rivers salt bridge", tokens=60, count=count):
+        assert not shown(one).strip("… ").startswith("#") or "\n\n" in shown(one)
+
+
 def test_what_fits_is_not_cut() -> None:
     whole = [passage(WAR), passage("A short one.", rank=2)]
     assert cut(whole, "bridge", tokens=500, count=count) == whole
