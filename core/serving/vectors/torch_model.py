@@ -66,6 +66,7 @@ def _load(model_id: str, folder: Path) -> Any:
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # what is wrong with a model is raised
     try:
         return SentenceTransformer(str(folder), device="cpu", local_files_only=True)
     except (AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError, SafetensorError) as error:
