@@ -56,7 +56,7 @@ def _form(contenders: Sequence[Contender], user: User) -> None:
     left, right = st.columns(2)
     first = left.selectbox("One", list(labels), key=FIRST, disabled=running)
     second = right.selectbox("The other", list(labels), index=1, key=SECOND, disabled=running)
-    question = st.text_area("Question", key=QUESTION, max_chars=4_000, height="content", disabled=running)
+    question = st.text_area("Question", key=QUESTION, height="content", disabled=running)
     chosen = (labels.get(first), labels.get(second))
     st.button(
         "Ask both",

@@ -196,6 +196,17 @@ def test_comparison_is_there_after_the_page_is_loaded_again(
     assert "90 m" not in said(fine(again)), "what is decided is done"
 
 
+def test_a_question_that_is_too_long_to_compare_with_is_explained_and_kept(visit: Open, live: Services) -> None:
+    for model_id in (SMALL, DEFAULT, live.settings.embedding_model):
+        install(live, model_id)
+    at = visit(PAGE)
+    at.segmented_control(key="models-view").set_value("Compare").run()
+    at.text_area(key="compare-question").input("why? " * 2500).run()
+    at.button(key="compare-run").click().run()
+    assert "the most is 12,000" in said(at) + "".join(error.value for error in at.error)
+    assert at.text_area(key="compare-question").value == "why? " * 2500
+
+
 def test_one_model_alone_cannot_be_compared(visit: Open, live: Services) -> None:
     install(live, DEFAULT)
     at = visit(PAGE)
