@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from core.errors import Cancelled, GroundworkError, ModelCrashed, ModelUnavailable, busy, from_code
 from core.serving.admission import Forecast, fits
@@ -86,8 +87,9 @@ class Engine:
             raise ModelUnavailable(LOADING)
         self._refuse_when_full()
         generation = Generation(messages, options, listener, user)
-        if chat.alive:  # else it waits for the next process, and is prepared when its turn comes
-            self._prepare(generation, chat)
+        with suppress(ModelUnavailable):  # it has just ended: the request is prepared by the next one, in its turn
+            if chat.alive:
+                self._prepare(generation, chat)
         with self._changed:
             try:
                 self._refuse_when_full()
@@ -166,9 +168,8 @@ class Engine:
             self._closing = True
             self._stir()
         self._thread.join()
-        for process in (self._process, self._next):
-            if process:
-                process.close()
+        for process in filter(None, (self._process, self._next)):
+            process.close()
 
     def hear(self, process: ChatProcess, items: Sequence[Item]) -> None:
         """News of the requests that a process works on, in the thread that reads from it."""

@@ -103,6 +103,7 @@ class Counts:
 
 
 UNSURE_TRIES = 1  # more, for a request that waited in the process that ended, or was not alone in it
+SHORT_TRIES = 5  # in processes that end before they are where the one before them was
 
 
 @dataclass(slots=True, eq=False)
@@ -130,7 +131,8 @@ class Generation:
     submitted: float = field(default_factory=time.monotonic)
     _mute: int = 0
     _lost_at: tuple[int, int] = (-1, 0)  # the furthest that it got in a process that ended: tokens told, tokens read
-    _stuck: int = 0  # processes in a row in which it got no further
+    _again: int = 0  # processes in a row that ended where the one before had
+    _short: int = 0  # processes since it got further that ended before that place
     _announced: tuple[int, int] = (-1, 0)
     _started: float = 0.0
     _prompt_read: float = 0.0
@@ -235,13 +237,19 @@ class Generation:
     def interrupt(self, why: str, *, alone: bool) -> bool:
         """The process that worked on it has ended, and it waits for another; False if it seems to be the cause.
 
-        It seems to be when it got no further than the last time, in its prompt or its answer: a process that is killed
+        It seems to be when it got just as far as the last time, in its prompt or its answer: a process that is killed
         by something else will hardly ever end at the same token twice. Who shared it with others, or of whom nothing
-        was read yet, is less suspect.
+        was read yet, is less suspect; and so is who was on the way to that place again.
         """
         reached = (len(self.told), self.read)
-        self._stuck = 0 if reached > self._lost_at else self._stuck + 1
-        if self._stuck > (0 if alone and self.read > self.cached_tokens else UNSURE_TRIES):
+        if reached > self._lost_at:
+            self._again = self._short = 0
+        elif reached == self._lost_at:
+            self._again += 1
+        else:
+            self._short += 1
+        certain = alone and self.read > self.cached_tokens
+        if self._again > (0 if certain else UNSURE_TRIES) or self._short > SHORT_TRIES:
             return False
         self._lost_at = max(self._lost_at, reached)
         self.interrupted, self.process, self.read = True, None, 0

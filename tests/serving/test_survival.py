@@ -21,7 +21,7 @@ from core.serving import engine as engine_module
 from core.serving.chat_process import ChatProcess
 from core.serving.engine import Engine
 from core.serving.fitting import fitted
-from core.serving.generation import UNSURE_TRIES, Failure, Finish, Generation, News, Restarted, Text
+from core.serving.generation import SHORT_TRIES, UNSURE_TRIES, Failure, Finish, Generation, News, Restarted, Text
 from core.serving.options import LoadOptions
 from core.types import ChatMessage, GenerationOptions
 from tests.application import until
@@ -170,6 +170,23 @@ def test_who_shared_the_process_that_ended_is_tried_once_more() -> None:
         assert made.interrupt("killed", alone=False)
     made.read = 300
     assert not made.interrupt("killed", alone=False)
+
+
+def test_who_was_on_the_way_to_the_same_place_again_is_not_the_cause() -> None:
+    made = unheard(Generation([], GenerationOptions(), listener=lambda _news: None))
+    made.told, made.read = [1, 2, 3], 300
+    assert made.interrupt("killed", alone=True)
+    for _ in range(SHORT_TRIES):
+        made.read = 100
+        assert made.interrupt("killed", alone=True)
+    made.read = 100
+    assert not made.interrupt("killed", alone=True), "but not for ever"
+
+
+def test_request_that_comes_while_the_process_ends_waits_for_the_next(revived: Revived) -> None:
+    for _ in range(3):
+        revived.end(signal.SIGKILL)
+        assert whole(revived.ask(GenerationOptions(max_tokens=5)))[0]
 
 
 def test_process_that_hangs_is_replaced(revived: Revived, monkeypatch: pytest.MonkeyPatch) -> None:
