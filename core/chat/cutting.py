@@ -39,7 +39,7 @@ NUMBER = re.compile(
     r"\d[\d.,]*|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|twelve|hundred|thousand|million|half|third|quarter)\b"
 )
 NAME = re.compile(r"(?<=[\w,;] )[A-Z]\w+")
-HEADING = re.compile(r"#{1,6} (.*?)\s*")
+HEADING = re.compile(r"#{1,6} (.*)")
 
 
 @dataclass(frozen=True, slots=True)
