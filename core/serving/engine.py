@@ -126,7 +126,7 @@ class Engine:
                 elif generation.interrupt(process.end, alone=alone):
                     self._line.add(generation)
                 else:
-                    why = f"The model was lost again before this answer came any further: {process.end}. Ask differently."
+                    why = f"The model was lost again and this answer came no further: {process.end}. Ask differently."
                     self._fail(generation, ModelCrashed(why))
             self._running.clear()
             self._stir()
