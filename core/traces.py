@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.types import ChatMessage, Usage
+from core.types import ChatMessage, InnerState, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class Trace:
         self.spans: list[Span] = []
         self.ledger: dict[str, Any] = {}
         self.usage = Usage()
+        self.inner_state: InnerState | None = None  # for who calibrates; it is not stored
 
     @contextmanager
     def span(self, name: str) -> Iterator[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import re
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 from core.chat.confidence import OWN, Calibration, Judged, fit, save
 from core.errors import SettingsError
 from core.settings import Settings
+from core.types import InnerState
 
 MOST_BYTES = 200_000_000
 SHAPE = "It has to hold a list `items` of answers, each with `signals`, `answerable` and `right`."
@@ -70,6 +72,9 @@ def _judged(item: Any, name: str) -> Judged:
         signals = {str(key): float(value) for key, value in item["signals"].items()}
         # What the model wrote, also where it was held back: else every fit would hold back more than the one before.
         right = item.get("draft_right", item["right"])
-        return Judged(signals, bool(answerable), bool(right) and bool(answerable))
+        passages, inner = item.get("passages"), item.get("inner_state")
+        subject = str(passages[0]["document_title"]) if passages else ""
+        state = InnerState(str(inner["model"]), base64.b64decode(inner["values"])) if inner else None
+        return Judged(signals, bool(answerable), bool(right) and bool(answerable), state, subject)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise SettingsError(f"{name} is no run of questions. {SHAPE}") from error

@@ -89,12 +89,14 @@ class AnswerChain(Runnable[AnswerRequest, Event]):
         said = yield from remember(self._speaker, request, self.counter, config)
         composed = self._compose(request, query, said, passages)
         yield Retrieved(composed.passages, composed.ledger.left_out)
-        spoken = yield from self._speaker.aloud(request, composed.messages, config)
+        judge = self.judge.of(request.scope.collection_id)
+        options = replace(request.options, inner_state=request.options.inner_state or judge.probes)
+        spoken = yield from self._speaker.aloud(replace(request, options=options), composed.messages, config)
         agreed = self._verified(request, query, composed, spoken, config)
         with request.trace.span("cite"):
             checked = check(spoken.text, composed.passages, query)
-            judge = self.judge.of(request.scope.collection_id)
-            cited = judge.judge(query, composed.passages, checked, spoken.logprobs, agreed)
+            inner = request.trace.inner_state
+            cited = judge.judge(query, composed.passages, checked, spoken.logprobs, agreed=agreed, inner=inner)
         if cited.abstained:
             return (yield from self._without(request, query, composed.passages, cited, config))
         return cited

@@ -16,12 +16,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from core.chat.logistic import logistic
+from core.chat.probe import INNER, Probe, fit_probe
 from core.errors import SettingsError
 from core.settings import ROOT
+from core.types import InnerState
 
 CALIBRATION = ROOT / "data" / "calibration.json"  # that ships, where one does
 OWN = "own.json"  # of this installation, in its folder of calibrations
-STEPS = 60  # of Newton's method; it is done after about ten
 PULL = 3.0  # of the weights towards nothing: the signals say much of the same
 KEEP = 0.97  # share of the right answers that the chosen point lets through
 POINTS = 40  # of the curve
@@ -48,7 +50,10 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """A fitted model. Below `point` an answer is not given as one; `auroc` is of the fit."""
+    """A fitted model. Below `point` an answer is not given as one; `auroc` is of the fit.
+
+    With a `probe` it is only for the answers of the probe's model.
+    """
 
     signals: Mapping[str, Signal]
     bias: float
@@ -57,9 +62,17 @@ class Calibration:
     questions: int
     auroc: float
     curve: tuple[Point, ...] = ()
+    probe: Probe | None = None
 
-    def confidence(self, found: Mapping[str, float]) -> float:
-        """The probability that the question is answered by the documents, from 0 to 1."""
+    def confidence(self, found: Mapping[str, float], inner: InnerState | None = None) -> float | None:
+        """The probability that the question is answered by the documents, from 0 to 1; None for another model."""
+        if self.probe is not None:
+            if (read := self.probe.read(inner)) is None:
+                return None
+            found = {**found, INNER: read}
+        return self._likely(found)
+
+    def _likely(self, found: Mapping[str, float]) -> float:
         total = self.bias
         for name, signal in self.signals.items():
             total += signal.weight * (found.get(name, signal.mean) - signal.mean) / signal.scale
@@ -79,17 +92,22 @@ class Calibration:
         curve = tuple(Point(**{k: float(v) for k, v in one.items()}) for one in stored.get("curve", ()))
         return cls(
             signals, float(stored["bias"]), float(stored["point"]), str(stored["fitted_on"]), int(stored["questions"]),
-            float(stored["auroc"]), curve,
+            float(stored["auroc"]), curve, Probe.from_dict(stored["probe"]) if stored.get("probe") else None,
         )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """An answer whose truth is known, for fitting: whether the documents hold an answer, and whether this was right."""
+    """An answer whose truth is known, for fitting: whether the documents hold an answer, and whether this was right.
+
+    `subject` names what it is about: a fit is tried on other subjects.
+    """
 
     signals: Mapping[str, float]
     answerable: bool
     right: bool
+    inner: InnerState | None = None
+    subject: str = ""
 
 
 def fit(rows: Sequence[Judged], *, name: str) -> Calibration:
@@ -99,22 +117,36 @@ def fit(rows: Sequence[Judged], *, name: str) -> Calibration:
         raise SettingsError(
             f"{FEWEST} questions that the documents answer and {FEWEST} that they do not are the least to fit on."
         )
-    names = sorted({name for row in rows for name in row.signals})
-    table = np.array([[row.signals.get(name, 0.0) for name in names] for row in rows], dtype=np.float64)
+    probe, read = _probed(rows, answerable)
+    found = [{**row.signals, **inner} for row, inner in zip(rows, read, strict=True)]
+    names = sorted({name for each in found for name in each})
+    table = np.array([[each.get(name, 0.0) for name in names] for each in found], dtype=np.float64)
     means, scales = table.mean(axis=0), table.std(axis=0)
     scales[scales < 1e-9] = 1.0
-    weights = _logistic((table - means) / scales, answerable)
+    weights = logistic((table - means) / scales, answerable, pull=PULL)
     signals = {
         name: Signal(*(round(float(value), 5) for value in parts))
         for name, *parts in zip(names, means, scales, weights[1:], strict=True)
     }
     draft = Calibration(signals, round(float(weights[0]), 5), 0.0, name, len(rows), 0.0)
-    sure = np.array([draft.confidence(row.signals) for row in rows])
+    sure = np.array([draft._likely(each) for each in found])
     right = np.array([row.right for row in rows], dtype=bool)
     point = float(np.quantile(sure[right], 1 - KEEP)) if right.any() else 0.0
     return Calibration(
-        signals, draft.bias, round(point, 4), name, len(rows), round(auroc(sure, answerable), 4), curve(sure, right)
+        signals, draft.bias, round(point, 4), name, len(rows), round(auroc(sure, answerable), 4), curve(sure, right),
+        probe,
     )  # fmt: skip
+
+
+def _probed(
+    rows: Sequence[Judged], answerable: NDArray[np.float64]
+) -> tuple[Probe | None, Sequence[Mapping[str, float]]]:
+    """A probe where all answers came with a state of the same model, and what it reads in each."""
+    states = [row.inner for row in rows if row.inner is not None]
+    if len(states) < len(rows) or len({(state.model, len(state.values)) for state in states}) != 1:
+        return None, [{}] * len(rows)
+    probe, read = fit_probe(states, answerable, [row.subject or str(place) for place, row in enumerate(rows)])
+    return probe, [{INNER: float(value)} for value in read]
 
 
 def auroc(sure: NDArray[np.float64], positive: NDArray[np.float64]) -> float:
@@ -152,19 +184,3 @@ def save(calibration: Calibration, path: Path) -> None:
     beside = path.with_suffix(".new")
     beside.write_text(json.dumps(calibration.as_dict(), indent=1) + "\n", encoding="utf-8")
     beside.replace(path)
-
-
-def _logistic(table: NDArray[np.float64], truth: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weights of a logistic regression with a ridge, the bias first; `table` is (rows, signals), standardised."""
-    inputs = np.hstack([np.ones((len(table), 1)), table])
-    ridge = np.diag([0.0] + [PULL] * table.shape[1])
-    weights = np.zeros(inputs.shape[1])
-    for _ in range(STEPS):
-        likely = 1 / (1 + np.exp(-np.clip(inputs @ weights, -30, 30)))
-        slope = inputs.T @ (likely - truth) + ridge @ weights
-        bend = inputs.T @ (inputs * (likely * (1 - likely))[:, None]) + ridge + 1e-9 * np.eye(len(weights))
-        step = np.linalg.solve(bend, slope)
-        weights -= step
-        if np.abs(step).max() < 1e-6:
-            break
-    return weights

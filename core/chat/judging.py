@@ -13,7 +13,7 @@ from core.chat.phrases import ENGLISH, NOTHING, OFFERED, SEARCHED, language_of
 from core.chat.signals import signals
 from core.errors import SettingsError
 from core.guard import visible
-from core.types import Citation, Cited, Passage, Way
+from core.types import Citation, Cited, InnerState, Passage, Way
 
 log = logging.getLogger(__name__)
 
@@ -52,17 +52,25 @@ class Judge:
         found = self.calibration.signals.get(signal) if self.calibration else None
         return found is not None and found.weight != 0
 
+    @property
+    def probes(self) -> bool:
+        """Whether the model's inner state counts in the calibration."""
+        return self.calibration is not None and self.calibration.probe is not None
+
     def judge(
         self,
         query: str,
         passages: Sequence[Passage],
         checked: Checked,
         logprobs: Sequence[float],
+        *,
         agreed: float = 0.5,
+        inner: InnerState | None = None,
     ) -> Cited:
         """The answer with its confidence, or in its place the nearest passages."""
         found = signals(query, passages, checked, logprobs, agreed)
-        sure = round(self.calibration.confidence(found), 4) if self.calibration else None
+        sure = self.calibration.confidence(found, inner) if self.calibration else None
+        sure = None if sure is None else round(sure, 4)
         unsure = self.calibration is not None and sure is not None and sure < self.calibration.point
         if unsure or (checked.abstains and not checked.claims):
             return abstention(query, passages, confidence=sure, draft=checked.text, signals=found)

@@ -57,6 +57,7 @@ class Speaker:
                     attributes["finish_reason"] = step.finish_reason
                 if step.usage:
                     request.trace.usage = step.usage
+                    request.trace.inner_state = step.inner_state
         spoken.text = spoken.text.strip()
         return spoken
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import threading
 import time
@@ -23,7 +24,7 @@ from core.evaluation.retrieval import product_retriever, searched
 from core.evaluation.told import Told
 from core.guard import clean_question
 from core.traces import Trace
-from core.types import Citation, Cited, Event, GenerationOptions, Passage, Retrieved, Token, Usage
+from core.types import Citation, Cited, Event, GenerationOptions, InnerState, Passage, Retrieved, Token, Usage
 
 Why = Callable[[Question, Cited, Sequence[Passage]], Diagnosis | None]
 
@@ -54,7 +55,7 @@ class Answered:
 
     `draft_right` is whether what the model wrote was right, also where the product said instead that it does not know.
     `claims` and `supported` are the statements of the answer and those that the documents bear. `error` is the sentence
-    of a question that failed: it counts as not right.
+    of a question that failed: it counts as not right. `inner_state` is what calibrations are fitted on, as base64.
     """
 
     question: Question
@@ -75,6 +76,7 @@ class Answered:
     passages: tuple[Mapping[str, Any], ...] = ()
     plain: Reply | None = None
     cause: Mapping[str, str] | None = None
+    inner_state: Mapping[str, str] | None = None
     error: str = ""
 
     @property
@@ -142,7 +144,7 @@ def ask(
     text = clean_question(question.text)
     records = corpus.services.turns.records
     request = records.draft(text, corpus.scope, history=(), cancel=cancel, trace=trace)
-    request = replace(request, options=options)
+    request = replace(request, options=replace(options, inner_state=True))
     began = time.perf_counter()
     cited, kept, left_out, first = _followed(corpus.services.chain().stream(request), began)
     total = time.perf_counter() - began
@@ -172,7 +174,12 @@ def ask(
         ledger=trace.ledger,
         passages=tuple(_place(passage) for passage in kept),
         cause=cause.as_dict() if cause else None,
+        inner_state=_plain(trace.inner_state),
     )  # fmt: skip
+
+
+def _plain(state: InnerState | None) -> dict[str, str] | None:
+    return {"model": state.model, "values": base64.b64encode(state.values).decode()} if state else None
 
 
 def _followed(events: Iterator[Event], began: float) -> tuple[Cited, tuple[Passage, ...], tuple[str, ...], float]:

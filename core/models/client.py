@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from core.errors import Cancelled, ModelUnavailable
 from core.models.connection import GONE, from_body, hang_up, raise_for, reached, unless_cancelled
 from core.models.status import DOWN, ServerStatus, server_status
-from core.types import ChatMessage, GenerationChunk, GenerationOptions, Usage
+from core.types import ChatMessage, GenerationChunk, GenerationOptions, InnerState, Usage
 
 if TYPE_CHECKING:  # it takes half a second to import: `prepare` and the first question do, the first page does not
     import openai
@@ -266,6 +267,7 @@ def _generation_chunk(chunk: ChatCompletionChunk) -> GenerationChunk:
         finish_reason=choice.finish_reason if choice else None,
         usage=_usage(chunk, extra.get("timings") or {}),
         logprob=choice.logprobs.content[0].logprob if choice and choice.logprobs and choice.logprobs.content else None,
+        inner_state=InnerState(chunk.model, base64.b64decode(inner)) if (inner := extra.get("inner_state")) else None,
     )
 
 
@@ -277,6 +279,8 @@ def _extras(options: GenerationOptions) -> dict[str, Any]:
         extras["response_format"] = {"type": "json_schema", "json_schema": schema}
     if options.top_logprobs is not None:
         extras |= {"logprobs": True, "top_logprobs": options.top_logprobs}
+    if options.inner_state:
+        extras["return_inner_state"] = True
     return extras
 
 

@@ -16,7 +16,8 @@ from core.errors import GroundworkError, ModelUnavailable
 from core.serving.edge import error_body, host_of, read_body, unless_gone
 from core.serving.engine import Engine
 from core.serving.generation import Failure, Finish, Generation, News, Text
-from core.serving.protocol import ChatBody, Completion
+from core.serving.protocol import ChatBody
+from core.serving.replies import Completion
 
 router = APIRouter()
 

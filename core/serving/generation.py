@@ -69,7 +69,8 @@ class Text:
 class Finish:
     """The end of an answer. `reason` is stop or length; times are in seconds.
 
-    `prompt` and `first_token` count from the begin of the work, `generation` from the end of the prompt.
+    `prompt` and `first_token` count from the begin of the work, `generation` from the end of the prompt. `inner_state`
+    is base64 of 16-bit floats, for who asked for it.
     """
 
     reason: str
@@ -80,6 +81,7 @@ class Finish:
     prompt: float
     first_token: float
     generation: float
+    inner_state: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +201,9 @@ class Generation:
         if text or chosen:
             self.listener(Text(text, chosen))
 
-    def finish(self, text: str, reason: str, cached_tokens: int, completion_tokens: int) -> Finish:
+    def finish(
+        self, text: str, reason: str, cached_tokens: int, completion_tokens: int, inner_state: str = ""
+    ) -> Finish:  # fmt: skip
         """Tell the rest of the text, the end and what it took."""
         if text:
             self.listener(Text(text))
@@ -215,6 +219,7 @@ class Generation:
             prompt=read - self._started,
             first_token=(self._first_token or now) - self._started,
             generation=now - read,
+            inner_state=inner_state,
         )
         self.listener(ended)
         return ended

@@ -23,7 +23,8 @@ from core.serving.chat_process import ChatProcess
 from core.serving.edge import RequireSecret, add_error_handlers, host_of, read_body, unless_gone
 from core.serving.host import ModelHost, require_model
 from core.serving.metrics import SAMPLE_SECONDS
-from core.serving.protocol import EmbeddingsBody, LoadBody, QuantizeBody, RerankBody, TokenizeBody, embeddings
+from core.serving.protocol import EmbeddingsBody, LoadBody, QuantizeBody, RerankBody, TokenizeBody
+from core.serving.replies import embeddings
 from core.serving.workshop import Work, events
 
 

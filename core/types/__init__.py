@@ -31,6 +31,7 @@ from core.types.models import (
     ChatMessage,
     GenerationChunk,
     GenerationOptions,
+    InnerState,
     Usage,
 )
 from core.types.people import (
@@ -57,6 +58,7 @@ __all__ = [
     "GenerationChunk",
     "GenerationOptions",
     "Heading",
+    "InnerState",
     "JobStatus",
     "MessageState",
     "Page",

@@ -18,7 +18,8 @@ class GenerationOptions:
     """How an engine samples; temperature 0 is greedy.
 
     `json_schema`: a JSON schema as text, which the answer will obey. `top_logprobs`: None, or how many alternatives
-    are told with the log-probability of every token. `logit_bias`: (token, added to its logit).
+    are told with the log-probability of every token. `logit_bias`: (token, added to its logit). `inner_state`: tell
+    what the model makes of the prompt, where the engine can.
     """
 
     max_tokens: int = 512
@@ -36,6 +37,7 @@ class GenerationOptions:
     logit_bias: tuple[tuple[int, float], ...] = ()
     json_schema: str = ""
     top_logprobs: int | None = None
+    inner_state: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,21 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class InnerState:
+    """What a model makes of a prompt where it begins to answer; `values` are little-endian 16-bit floats."""
+
+    model: str
+    values: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationChunk:
     """One step of a streamed generation: text, or news about the waiting and reading before it.
 
     `queue_position` counts from 1 and is 0 once the engine works on it, which takes about `queue_seconds`;
     `restarted` says why the model had to be started again; `read_tokens` of `prompt_tokens` are processed; `usage`
-    and `finish_reason` come with the last chunk. `logprob` is that of the token, where it was asked for and is known.
+    and `finish_reason` come with the last chunk. `logprob` is that of the token, where it was asked for and is known;
+    so is `inner_state`, in the last chunk.
     """
 
     text: str = ""
@@ -68,3 +79,4 @@ class GenerationChunk:
     finish_reason: str | None = None
     usage: Usage | None = None
     logprob: float | None = None
+    inner_state: InnerState | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import threading
@@ -9,7 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.request import Request, urlopen
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from core.errors import Cancelled, ModelError, ModelMissing
 from core.models.client import ModelClient
@@ -190,6 +193,30 @@ def test_log_probabilities_are_told_when_somebody_asks(workshop: Server) -> None
         assert len(best) == 3
         assert token["token"] == best[0]["token"]  # greedy
         assert 0 >= token["logprob"] == best[0]["logprob"] >= best[1]["logprob"]
+
+
+def test_the_inner_state_of_a_prompt_is_told_when_somebody_asks(workshop: Server) -> None:
+    def state(question: str, **extra: object) -> NDArray[np.float32]:
+        messages = [{"role": "system", "content": "Be brief. " * 20}, {"role": "user", "content": question}]
+        body = {"messages": messages, "max_tokens": 5, "temperature": 0, "return_inner_state": True}
+        _, answer, _ = post(workshop, "/v1/chat/completions", body | extra)
+        return np.frombuffer(base64.b64decode(answer["inner_state"]), "<f2").astype(np.float32)
+
+    def alike(left: NDArray[np.float32], right: NDArray[np.float32]) -> float:
+        return float(left @ right / np.linalg.norm(left) / np.linalg.norm(right))
+
+    first = state("Who built the bridge?", cache_prompt=False)
+    assert first.shape == (576,)  # the width of this model
+    assert np.isfinite(first).all()
+    assert alike(state("Who built the bridge?", max_tokens=12), first) > 0.999, (
+        "it is that of the prompt, not the answer"
+    )
+    assert alike(state("Who built the bridge?"), first) > 0.999, "also where the prompt is known from before"
+    assert alike(state("Name three colours of a flag."), first) < 0.99
+    _, plain, _ = post(
+        workshop, "/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}], "max_tokens": 1}
+    )
+    assert "inner_state" not in plain
 
 
 def test_penalties_and_biases_change_the_answer(workshop: Server) -> None:

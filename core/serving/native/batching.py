@@ -8,6 +8,7 @@ it, a piece of 96 tokens took 1.7 s instead of 1.35; a step for the four answers
 
 from __future__ import annotations
 
+import base64
 import itertools
 import logging
 import time
@@ -17,6 +18,7 @@ from core.errors import Cancelled, GroundworkError, ModelError
 from core.serving.native.batch import Batch
 from core.serving.native.chat_model import ChatModel
 from core.serving.native.drafting import Drafting, look_up
+from core.serving.native.inner_state import InnerStates
 from core.serving.native.llama import Decoded
 from core.serving.native.pace import Pace
 from core.serving.native.prefixes import Prefixes
@@ -40,6 +42,7 @@ class Batcher:
         self._owed = 0.0  # seconds of steps without reading, which those who are being written to have coming
         self._others = 0  # requests that wait for their first token, besides the one whose prompt is being read
         self._context = chat.context
+        self._inner = InnerStates(chat.model, chat.context, chat.options)
         self._slots = [Slot(number) for number in range(chat.options.slots)]
         self._batch = Batch()
         self._numbers = itertools.count()
@@ -225,11 +228,22 @@ class Batcher:
         return True
 
     def _finish(self, slot: Slot, work: Work, reason: str) -> bool:
-        work.request.finish(work.text.finish(), reason)
+        work.request.finish(work.text.finish(), reason, self._inner_state(slot, work.request))
         self._context.forget(slot.number, len(slot.tokens))  # the end of a guess is not part of it
         self._keep(slot, work.request)
         self._release(slot)
         return False
+
+    def _inner_state(self, slot: Slot, request: Request) -> str:
+        """What was asked for beside the answer, as it travels; an answer does not fail because it is not to be had."""
+        if not request.options.inner_state:
+            return ""
+        try:
+            found = self._inner.after(slot.number, request.prompt)
+        except ModelError as error:
+            log.warning("no inner state: %s", error)
+            return ""
+        return "" if found is None else base64.b64encode(found.astype("<f2").tobytes()).decode()
 
     def _fail(self, slot: Slot, error: GroundworkError) -> None:
         work = slot.work

@@ -139,19 +139,25 @@ class Context:
     """The cells that hold what has been read, shared by `sequences` sequences. One thread only, but for `abort`."""
 
     def __init__(
-        self, model: Model, *, cells: int, sequences: int, threads: int, outputs: int = 0, options: LoadOptions = PLAIN
-    ) -> None:
-        """`outputs`: places of a batch that may ask for logits; 0: one for each sequence. Raises ModelError when there
-        is not enough memory."""
+        self, model: Model, *, cells: int, sequences: int, threads: int, outputs: int = 0, options: LoadOptions = PLAIN,
+        most: int = MAX_BATCH, seen: Any = None,
+    ) -> None:  # fmt: skip
+        """`outputs`: places of a batch that may ask for logits, 0: one for each sequence; `most`: tokens of a batch.
+
+        `seen` is asked about all that is computed (ggml_backend_sched_eval_callback). Raises ModelError when there is
+        not enough memory.
+        """
         self._model = model  # its weights must outlive the context
         params = native.llama_context_default_params()
         self._spare = sequences  # a sequence of its own, for putting states in and taking them out
         params.n_ctx, params.n_seq_max, params.kv_unified = cells, sequences + 1, True
-        params.n_batch = params.n_ubatch = MAX_BATCH
-        # With the default, room for the logits of all MAX_BATCH tokens of a step is reserved.
+        params.n_batch = params.n_ubatch = most
+        # With the default, room for the logits of all tokens of a step is reserved.
         params.n_outputs_max = max(outputs, sequences + 1)
         params.n_threads = params.n_threads_batch = threads
         params.type_k, params.type_v = _TYPES[options.cache_type_k], _TYPES[options.cache_type_v]
+        if seen is not None:
+            params.cb_eval = seen
         if options.rope_scaling:
             params.rope_scaling_type = _ROPES[options.rope_scaling]
             params.rope_freq_scale = 1 / options.rope_factor
@@ -213,6 +219,11 @@ class Context:
         """The logits after the batch's token at `place`, shape (words,); valid until the next `decode`."""
         pointer = native.llama_get_logits_ith(self.handle, place)
         return np.ctypeslib.as_array(pointer, (self._model.words,))
+
+    @property
+    def threads(self) -> int:
+        """How many compute steps of one token."""
+        return int(native.llama_n_threads(self.handle))
 
     def use_threads(self, writing: int, reading: int) -> None:
         """How many threads compute steps of one token, and larger ones."""

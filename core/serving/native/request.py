@@ -67,6 +67,11 @@ class Request:
     completion_tokens: int = 0
 
     @property
+    def prompt(self) -> list[int]:
+        """The tokens of the prompt alone."""
+        return self.given[: len(self.given) - self.written]
+
+    @property
     def repeatable(self) -> bool:
         """Whether the same request must give the same tokens again: a seed is set and nothing known is to be used."""
         return self.options.seed is not None and not self.options.cache_prompt
@@ -85,10 +90,10 @@ class Request:
         first = self.completion_tokens == 1
         self.outbox.put("text", self.id, token, text, choice.plain() if choice else None, urgent=first)
 
-    def finish(self, text: str, reason: str) -> None:
-        """Tell the end, and the text that had been held back."""
+    def finish(self, text: str, reason: str, inner_state: str = "") -> None:
+        """Tell the end, and the text that had been held back; `inner_state` is base64 of 16-bit floats."""
         self.done = True
-        self.outbox.put("end", self.id, text, reason, self.cached, self.completion_tokens, urgent=True)
+        self.outbox.put("end", self.id, text, reason, self.cached, self.completion_tokens, inner_state, urgent=True)
 
     def fail(self, error: GroundworkError) -> None:
         """Tell that it ends without an answer."""

@@ -1,0 +1,86 @@
+"""Reads in a model's inner state whether the documents hold the answer: one weight for each number of the state.
+
+A linear probe (Alain and Bengio 2016). Questions that people wrote over the very passage, so that it nearly answers
+them, look like others from outside; inside the model they can be told apart to a good part (docs/answers.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.chat.logistic import logistic
+from core.types import InnerState
+
+INNER = "inner"  # the signal that it makes
+PULL = 0.5  # of the weights towards nothing, for each number of the state; measured in docs/answers.md
+FOLDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """The weights for the states of one model, and what is added."""
+
+    model: str
+    weights: tuple[float, ...]
+    bias: float
+
+    def read(self, state: InnerState | None) -> float | None:
+        """The log of the odds that the documents hold the answer; None for no state, or that of another model."""
+        if state is None or state.model != self.model or len(values := numbers(state)) != len(self.weights):
+            return None
+        read = float(values @ np.asarray(self.weights)) + self.bias
+        return read if np.isfinite(read) else None
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        """Raises KeyError, TypeError, ValueError for what is none."""
+        weights = tuple(float(weight) for weight in stored["weights"])
+        if not np.isfinite(weights).all():
+            raise ValueError("weights are numbers")
+        return cls(str(stored["model"]), weights, float(stored["bias"]))
+
+
+def numbers(state: InnerState) -> NDArray[np.float64]:
+    """A state's numbers, shape (width of the model,)."""
+    return np.frombuffer(state.values, "<f2").astype(np.float64)
+
+
+def fit_probe(
+    states: Sequence[InnerState], truth: NDArray[np.float64], subjects: Sequence[str]
+) -> tuple[Probe, NDArray[np.float64]]:
+    """A probe, and what probes that never saw a question or its subject read in its state; shape (questions,).
+
+    `truth` is 1 where the documents hold the answer. The second is what other weights are to be fitted beside: in
+    states that it was fitted on, a probe reads too well.
+    """
+    table = np.array([numbers(state) for state in states])
+    aside = np.zeros(len(table))
+    for fold in _folds(subjects):
+        weights, bias = _weights(table[~fold], truth[~fold])
+        aside[fold] = table[fold] @ weights + bias
+    weights, bias = _weights(table, truth)
+    return Probe(states[0].model, tuple(round(float(weight), 6) for weight in weights), round(bias, 6)), aside
+
+
+def _weights(table: NDArray[np.float64], truth: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    means, scales = table.mean(axis=0), table.std(axis=0) + 1e-6
+    fitted = logistic((table - means) / scales, truth, pull=PULL * table.shape[1])
+    weights = fitted[1:] / scales
+    return weights, float(fitted[0] - means @ weights)
+
+
+def _folds(subjects: Sequence[str]) -> list[NDArray[np.bool_]]:
+    """Parts of about the same size; what is about the same is in the same part."""
+    names, places, counts = np.unique(np.array(subjects), return_inverse=True, return_counts=True)
+    if len(names) < FOLDS:
+        return _folds([str(place) for place in range(len(subjects))])
+    part, sizes = np.zeros(len(names), int), np.zeros(FOLDS)
+    for name in np.argsort(-counts, kind="stable"):
+        part[name] = int(sizes.argmin())
+        sizes[part[name]] += counts[name]
+    return [part[places] == fold for fold in range(FOLDS) if sizes[fold]]

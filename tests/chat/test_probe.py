@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.chat.calibrate import judged
+from core.chat.citations import check
+from core.chat.confidence import Calibration, Judged, Signal, fit, load, save
+from core.chat.judging import Judge
+from core.chat.probe import INNER, Probe, fit_probe
+from core.errors import SettingsError
+from core.types import InnerState
+
+WIDTH = 64
+
+
+def states(count: int, seed: int = 1) -> tuple[list[InnerState], np.ndarray]:
+    """States that differ, in a few of their numbers and amid noise, by whether there is an answer."""
+    chance = np.random.default_rng(seed)
+    truth = (chance.random(count) < 0.5).astype(float)
+    values = chance.normal(0, 3, (count, WIDTH)) + 5
+    values[:, :4] += 2.5 * truth[:, None]
+    return [InnerState("small", row.astype("<f2").tobytes()) for row in values], truth
+
+
+def rows(count: int = 600) -> list[Judged]:
+    found, truth = states(count)
+    return [
+        Judged({"noise": float(place % 7)}, bool(there), bool(there), state, f"subject {place % 12}")
+        for place, (state, there) in enumerate(zip(found, truth, strict=True))
+    ]
+
+
+def test_a_probe_reads_what_it_has_not_seen() -> None:
+    seen, truth = states(600)
+    probe, aside = fit_probe(seen, truth, [str(place % 9) for place in range(600)])
+    assert aside[truth == 1].mean() > 1 + aside[truth == 0].mean()
+    new, there = states(200, seed=2)
+    read = np.array([probe.read(state) for state in new])
+    assert ((read > 0) == (there == 1)).mean() > 0.75
+
+
+def test_what_is_told_beside_never_saw_its_subject() -> None:
+    """Each subject has an accent of its own, which says nothing about others: only cheating could make use of it."""
+    chance = np.random.default_rng(5)
+    subjects = [place // 20 for place in range(400)]
+    values = chance.normal(0, 0.1, (400, WIDTH))
+    truth = np.array([float(subject % 2) for subject in subjects])
+    for place, subject in enumerate(subjects):
+        values[place, subject] += 8
+    made = [InnerState("small", row.astype("<f2").tobytes()) for row in values]
+    _, aside = fit_probe(made, truth, [str(subject) for subject in subjects])
+    assert abs(aside[truth == 1].mean() - aside[truth == 0].mean()) < 1
+    _, cheated = fit_probe(made, truth, [str(place) for place in range(400)])
+    assert cheated[truth == 1].mean() > 1 + cheated[truth == 0].mean()
+
+
+def test_few_subjects_are_no_reason_to_fail() -> None:
+    made, truth = states(100)
+    probe, aside = fit_probe(made, truth, ["one"] * 100)
+    assert len(probe.weights) == WIDTH
+    assert np.isfinite(aside).all()
+
+
+def test_a_calibration_with_a_probe_is_for_its_model_alone(tmp_path: Path) -> None:
+    made = fit(rows(), name="made up")
+    assert made.probe is not None
+    assert made.auroc > 0.75
+    assert made.signals[INNER].weight > 0
+    save(made, tmp_path / "calibration.json")
+    assert load(tmp_path / "calibration.json") == made
+    state = rows()[0].inner
+    assert state is not None
+    sure = made.confidence({"noise": 1.0}, state)
+    assert sure is not None
+    assert 0 < sure < 1
+    for other in (None, replace(state, model="another"), InnerState("small", b"\0\0"), InnerState("small", b"")):
+        assert made.confidence({"noise": 1.0}, other) is None
+    broken = InnerState("small", np.full(WIDTH, np.nan, "<f2").tobytes())
+    assert made.confidence({"noise": 1.0}, broken) is None
+
+
+def test_an_answer_of_another_model_has_no_confidence_and_is_given() -> None:
+    never = Calibration({INNER: Signal(0, 1, 1)}, -9.0, 0.5, "never", 1, 0.5, probe=Probe("small", (1.0, 1.0), -9.0))
+    judge, checked = Judge(never), check("It opens at nine.", [], "When?")
+    assert judge.probes
+    assert not Judge().probes
+    state = InnerState("small", np.zeros(2, "<f2").tobytes())
+    assert judge.judge("When?", [], checked, [], inner=state).abstained
+    cited = judge.judge("When?", [], checked, [], inner=replace(state, model="another"))
+    assert (cited.abstained, cited.confidence) == (False, None)
+
+
+def test_without_a_state_of_every_answer_there_is_no_probe() -> None:
+    found = rows(200)
+    assert fit([replace(found[0], inner=None), *found[1:]], name="one without").probe is None
+    assert found[0].inner is not None
+    other = replace(found[0], inner=replace(found[0].inner, model="another"))
+    assert fit([other, *found[1:]], name="two models").probe is None
+
+
+def test_a_run_brings_its_states_along(tmp_path: Path) -> None:
+    state = InnerState("small", np.arange(3, dtype="<f2").tobytes())
+    item = {
+        "signals": {"a": 1.0}, "answerable": True, "right": True, "passages": [{"document_title": "Town"}],
+        "inner_state": {"model": "small", "values": base64.b64encode(state.values).decode()},
+    }  # fmt: skip
+    (tmp_path / "run.json").write_text(json.dumps([item, item | {"inner_state": None, "passages": []}]))
+    first, second = judged(tmp_path / "run.json")
+    assert (first.inner, first.subject) == (state, "Town")
+    assert (second.inner, second.subject) == (None, "")
+    (tmp_path / "run.json").write_text(json.dumps([item | {"inner_state": "x"}]))
+    with pytest.raises(SettingsError, match="no run of questions"):
+        list(judged(tmp_path / "run.json"))
