@@ -104,7 +104,8 @@ class Counts:
     written: int = 0
 
 
-UNSURE_TRIES = 1  # more, for a request that waited in the process that ended, or was not alone in it
+SURE_TRIES = 1  # more at the same place, for a request that was alone in the process that ended
+UNSURE_TRIES = 2  # for one that waited in it, or was not alone
 SHORT_TRIES = 5  # in processes that end before they are where the one before them was
 
 
@@ -242,9 +243,9 @@ class Generation:
     def interrupt(self, why: str, *, alone: bool) -> bool:
         """The process that worked on it has ended, and it waits for another; False if it seems to be the cause.
 
-        It seems to be when it got just as far as the last time, in its prompt or its answer: a process that is killed
-        by something else will hardly ever end at the same token twice. Who shared it with others, or of whom nothing
-        was read yet, is less suspect; and so is who was on the way to that place again.
+        It seems to be when it got just as far as the times before, in its prompt or its answer: a process that is
+        killed by something else will hardly ever end at the same token three times. Who shared it with others, or of
+        whom nothing was read yet, is less suspect; and so is who was on the way to that place again.
         """
         reached = (len(self.told), self.read)
         if reached > self._lost_at:
@@ -254,7 +255,7 @@ class Generation:
         else:
             self._short += 1
         certain = alone and self.read > self.cached_tokens
-        if self._again > (0 if certain else UNSURE_TRIES) or self._short > SHORT_TRIES:
+        if self._again > (SURE_TRIES if certain else UNSURE_TRIES) or self._short > SHORT_TRIES:
             return False
         self._lost_at = max(self._lost_at, reached)
         self.interrupted, self.process, self.read = True, None, 0
