@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import event
@@ -363,6 +364,27 @@ def test_a_file_that_could_not_be_read_is_tried_again_after_a_while_and_at_once_
     assert names(live) == []  # its time has not come
     monkeypatch.setattr(Patience, "waits", lambda *_: False)
     assert follow(1).counts.refused == 0
+    assert names(live) == ["a.md"]
+
+
+def test_a_data_folder_that_may_not_be_written_to_is_not_put_down_to_the_files(
+    live: Services, folder: Path, follow: Follow, keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(folder / "a.md", "a")
+    opening = Path.open
+
+    def refusing(path: Path, *rest: Any, **more: Any) -> object:
+        if path.is_relative_to(live.files.folder):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        return opening(path, *rest, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", refusing)
+        source = follow(1)
+    assert (names(live), source.counts.refused) == ([], 0)
+    assert f"The folder {live.files.folder} cannot be written to." in source.error
+    monkeypatch.setattr(Patience, "waits", lambda *_: False)
+    assert follow(1).error == ""
     assert names(live) == ["a.md"]
 
 
