@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -179,6 +181,23 @@ def test_hidden_and_temporary_files_are_passed_over(live: Services, folder: Path
     follow(1)
     assert names(live) == ["good.md"]
     assert is_skipped("DESKTOP.INI")
+
+
+def test_a_name_that_begins_with_a_number_sign_is_no_draft(live: Services, folder: Path, follow: Follow) -> None:
+    write(folder / "#1 budget.md", "budget")
+    write(folder / "#2 plans" / "a.md", "plan")
+    follow(1)
+    assert names(live) == ["#1 budget.md", "a.md"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text here")
+@pytest.mark.parametrize("name", [b"caf\xe9.md", b"caf\xe9/a.md"])
+def test_a_name_that_is_not_text_is_told(live: Services, folder: Path, follow: Follow, name: bytes) -> None:
+    write(Path(os.fsdecode(os.fsencode(folder) + b"/" + name)), "a")
+    write(folder / "good.md", "good")
+    source = follow(2)
+    assert names(live) == ["good.md"]
+    assert re.match(r"caf(\.md)? cannot be read: the name is not UTF-8\. Rename it\.", source.error)
 
 
 def test_links_are_not_followed_wherever_they_lead(
