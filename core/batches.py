@@ -180,9 +180,10 @@ class Batches:
             batch = _owned(session, batch_id, owner_id)
             batch.state, batch.seen = "open", False
             ended = (JobStatus.failed.value, JobStatus.cancelled.value)
-            rows = session.scalars(select(JobRow).where(JobRow.batch_id == batch_id, JobRow.status.in_(ended))).all()
+            parts = select(JobRow).where(JobRow.batch_id == batch_id, JobRow.status.in_(ended))
             busy = set(session.scalars(select(JobRow.document_id).where(JobRow.status.in_(OPEN))))
-            rows = [row for row in rows if row.document_id not in busy]
+            rows = [row for row in session.scalars(parts.order_by(JobRow.created_at)) if row.document_id not in busy]
+            rows = _one_each(session, batch_id, rows)
             for row in rows:
                 start_over(row)
             wait_again(session, [row.document_id for row in rows if row.document_id])
@@ -200,6 +201,19 @@ def _owned(session: Session, batch_id: str, owner_id: str) -> BatchRow:
     if row is None:
         raise NotFound("There is no such batch.")
     return row
+
+
+def _one_each(session: Session, batch_id: str, rows: Sequence[JobRow]) -> list[JobRow]:
+    """One part for each document. Two files with the same bytes are one; if the first had failed before the second
+    came, each became a part: the older one is then what it would have been if they had come at once, a known file."""
+    last = {row.document_id or row.id: row for row in rows}
+    for row in rows:
+        if last[row.document_id or row.id] is not row:
+            document = session.get(DocumentRow, row.document_id)
+            name = document.name if document else ""
+            note(session, batch_id, name, KNOWN, f"{name} came twice in this upload.")
+            session.delete(row)
+    return list(last.values())
 
 
 def _did_not_arrive(number: int) -> str:

@@ -81,7 +81,7 @@ class _Remains:
     """What to look for: a document by id, its bytes, its chunks by their numbers, some of its words."""
 
     document_id: str
-    sha256: str
+    hashes: tuple[str, ...]  # of what it was read from, and of changed bytes that were still to be read
     first_chunk: int | None
     last_chunk: int | None
     words: str = ""
@@ -142,9 +142,9 @@ class Deletions:
         return any(found.values())
 
     def _searched(self, row: DeletionRow, held: NDArray[np.int64], damaged: int) -> dict[str, int]:
+        remains = _Remains(row.document_id, _hashes(row), row.first_chunk, row.last_chunk)
         with self.db.write() as session:  # a crash may have come before this step of the deletion
-            forget_bytes(session, self.files, row.sha256)
-        remains = _Remains(row.document_id, row.sha256, row.first_chunk, row.last_chunk)
+            _forget(session, self.files, remains)
         found = search(self.db, self.files, remains) | {INDEX_FILE: _count_in_file(held, row)}
         if _words_unsure(row):
             found[KEYWORDS] = damaged
@@ -164,11 +164,10 @@ def delete(db: Database, files: FileStore, document_id: str, *, owner_id: str, o
         first, last = session.execute(
             select(func.min(ChunkRow.id), func.max(ChunkRow.id)).where(ChunkRow.document_id == document_id)
         ).one()
-        incoming = row.incoming_sha256
-        remains = _Remains(document_id, row.sha256, first, last, _probe(session, document_id))
+        remains = _Remains(document_id, _hashes(row), first, last, _probe(session, document_id))
         entry = DeletionRow(
-            owner_id=owner_id, document_id=document_id, name=row.name, sha256=row.sha256, first_chunk=first,
-            last_chunk=last,
+            owner_id=owner_id, document_id=document_id, name=row.name, sha256=row.sha256,
+            incoming_sha256=row.incoming_sha256, first_chunk=first, last_chunk=last,
         )  # fmt: skip
         # The keyword index then forgets words as soon as it is told to, and not when it is tidied up one day.
         session.execute(text("INSERT INTO chunk_words(chunk_words, rank) VALUES ('secure-delete', 1)"))
@@ -179,9 +178,7 @@ def delete(db: Database, files: FileStore, document_id: str, *, owner_id: str, o
         raise_generation(session)
     # Only now: a row without its file would be a loss, a file without a row is swept away.
     with db.write() as session:
-        forget_bytes(session, files, remains.sha256)
-        if incoming:
-            forget_bytes(session, files, incoming)
+        _forget(session, files, remains)
     found = search(db, files, remains)
     with db.write() as session:
         kept = session.get(DeletionRow, entry_id)
@@ -193,14 +190,27 @@ def search(db: Database, files: FileStore, remains: _Remains) -> dict[str, int]:
     """How many pieces of a document each place holds; the keyword index is asked for its words, if they are given."""
     with db.read() as session:
         found = _rows(session, remains)
-        shared = session.scalar(select(DocumentRow.id).where(has_bytes(remains.sha256)).limit(1)) is not None
         if remains.words:
             found[KEYWORDS] = _in_keyword_index(session, remains)
-        recognised = select(func.count()).where(PageReadingRow.sha256 == remains.sha256)
-        found["recognised pages"] = 0 if shared else session.scalar(recognised) or 0
-    found["file"] = int(files.path(remains.sha256).exists() and not shared)
+        gone = [sha256 for sha256 in remains.hashes if not _is_shared(session, sha256)]
+        recognised = select(func.count()).where(PageReadingRow.sha256.in_(gone))
+        found["recognised pages"] = session.scalar(recognised) or 0
+    found["file"] = sum(files.path(sha256).exists() for sha256 in gone)
     found[COPIES] = _in_copies(db, remains.document_id)
     return found
+
+
+def _hashes(row: DocumentRow | DeletionRow) -> tuple[str, ...]:
+    return (row.sha256, row.incoming_sha256) if row.incoming_sha256 else (row.sha256,)
+
+
+def _is_shared(session: Session, sha256: str) -> bool:
+    return session.scalar(select(DocumentRow.id).where(has_bytes(sha256)).limit(1)) is not None
+
+
+def _forget(session: Session, files: FileStore, remains: _Remains) -> None:
+    for sha256 in remains.hashes:
+        forget_bytes(session, files, sha256)
 
 
 def _rows(session: Session, remains: _Remains) -> dict[str, int]:

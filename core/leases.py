@@ -68,7 +68,12 @@ class Leases:
     def claim(self, worker: str, lane: str = "") -> Job | None:
         """Take the job of a worker that was not heard of since its lease ended, or the first in the line of a lane.
 
-        Of documents with the same bytes one at a time is read: the next one then finds what the first has made.
+        Of documents with the same bytes only one at a time is in a lane. They are different people's: of one person
+        the same bytes are one document. Each file is parsed for each of them, on purpose: text, chunks, state and
+        receipt of a document are its owner's alone, and nothing of them is taken from somebody else's. Shared, because
+        they are known by what they were made of, are the stored file, the pages that text recognition has read and the
+        vectors of the same words; so the dear work is done once, and that is why one waits for the other. It is no
+        secret kept to the last: who looks closely can tell it from the time, and from `reused` in the receipt.
         """
         with self.db.read() as session:  # most looks find nothing: do not take the write lock for them
             if _first(session, lane) is None:

@@ -62,6 +62,16 @@ def without_network() -> bool:
     return tried.returncode == 0
 
 
+@cache
+def without_disk() -> bool:
+    """Whether the kernel keeps readers from writing to files (ingest/landlock.py); if not, Python alone does."""
+    if sys.platform != "linux":
+        return False
+    import ctypes
+
+    return bool(ctypes.CDLL(None).syscall(444, None, ctypes.c_long(0), ctypes.c_long(1)) > 0)
+
+
 def run_reader(
     answer: IO[bytes], errors: IO[bytes], path: Path, name: str, limits: Limits, *,
     wish: Mapping[str, Any], cancelled: Callable[[], bool] = lambda: False,

@@ -23,7 +23,7 @@ from core.errors import GroundworkError, ModelUnavailable
 from core.jobs import Job, Jobs
 from core.models.catalog import find, installed_path
 from core.models.client import ModelClient
-from core.readers import without_network
+from core.readers import without_disk, without_network
 from core.rebuilds import Rebuilds
 from core.retrieval.store import ChunkStore
 from core.settings import Settings, load
@@ -195,6 +195,10 @@ def work(settings: Settings, *, parent_pipe: bool) -> int:
     log.info("worker %s starts", worker.id)
     if not without_network():
         log.warning("this system does not let readers of files give up the network; only Python keeps them from it")
+    if not without_disk():
+        log.warning(
+            "this system does not let readers of files give up writing to others; only Python keeps them from it"
+        )
     worker.run()
     client.close()
     db.close()

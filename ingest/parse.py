@@ -1,7 +1,8 @@
 """The child that reads one file: `python -m ingest.parse`, one request on stdin, one answer on stdout.
 
-It reads files that strangers made, so it first gives up what it does not need: memory, time, disk, network and
-programs. It ends when its work is done, when a limit is met, and when the process that started it is gone.
+It reads files that strangers made, so it first gives up what it does not need: memory, time, network, programs, and
+writing to anything but its answer. It ends when its work is done, when a limit is met, and when the process that
+started it is gone.
 """
 
 from __future__ import annotations
@@ -24,7 +25,12 @@ MEMORY, TOO_LONG, DISK_FULL = 3, 4, 5
 LONGEST_REQUEST = 1 << 16
 LONG = 100_000  # characters; of a shorter text the worker, which has its patterns ready, looks for instructions faster
 # Events of `sys.addaudithook` that reading a file has no reason to cause.
-_FORBIDDEN = ("socket.", "subprocess.", "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "os.startfile")
+_FORBIDDEN = (
+    "socket.", "subprocess.", "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "os.startfile",
+    "os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod", "os.chown",
+    "os.chflags", "os.utime", "os.setxattr", "os.removexattr", "shutil.", "sqlite3.connect",
+)  # fmt: skip
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC
 _PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 _OWN_USERS_AND_NETWORK = 0x1000_0000 | 0x4000_0000  # CLONE_NEWUSER | CLONE_NEWNET of unshare(2)
 
@@ -33,16 +39,18 @@ def main() -> int:
     sys.excepthook = _report
     request = json.loads(sys.stdin.buffer.readline(LONGEST_REQUEST))
     answer = _take_stdout()
+    _stand_nowhere()
     _leave_network()
+    _write_nowhere()
     _set_limits(request)
     _end_with_parent()
-    _stand_nowhere()
 
     from core.errors import BadUpload  # imports count against the limits, so they come after them
     from core.types import Document
     from ingest import answers, loaders
     from ingest.loaders import page_view, pictures, raw
 
+    _is_scratch(".")  # finds the temporary folder by trying to write, so it has to come before
     sys.addaudithook(_forbid)
     try:
         if request.get("view"):
@@ -86,6 +94,14 @@ def _leave_network() -> bool:
     import ctypes
 
     return bool(ctypes.CDLL(None).unshare(_OWN_USERS_AND_NETWORK) == 0)
+
+
+def _write_nowhere() -> None:
+    """Binds libraries in C too, where the kernel knows how. Before there is a second thread, like the network."""
+    from ingest.landlock import write_nowhere
+
+    sys.dont_write_bytecode = True  # it would be in vain
+    write_nowhere()
 
 
 def _set_limits(request: dict[str, Any]) -> None:
@@ -133,9 +149,26 @@ def _stand_nowhere() -> None:
     os.rmdir("../" + place)
 
 
-def _forbid(event: str, _arguments: tuple[object, ...]) -> None:
-    if event.startswith(_FORBIDDEN):
-        raise PermissionError(f"a reader of files must not use {event}")
+def _forbid(event: str, arguments: tuple[object, ...]) -> None:
+    """Python's own hook. It holds on every system, but for Python alone."""
+    if event == "open":
+        path, _mode, flags = arguments
+        writes = isinstance(flags, int) and flags & _WRITING and not isinstance(path, int)  # a number is open already
+        if not writes or path == os.devnull or _is_scratch(path):
+            return
+    elif not event.startswith(_FORBIDDEN) or (event == "os.remove" and _is_scratch(arguments[0])):
+        return
+    raise PermissionError(f"a reader of files must not use {event}{' to write' if event == 'open' else ''}")
+
+
+def _is_scratch(path: object) -> bool:
+    """Whether it is a temporary file, on a system that keeps no files in memory (ingest/loaders/inside.py)."""
+    if hasattr(os, "memfd_create") or not isinstance(path, str):
+        return False
+    import tempfile
+
+    folder = os.path.abspath(tempfile.gettempdir())
+    return path == folder or (os.path.dirname(path) == folder and os.path.basename(path).startswith("tmp"))
 
 
 def _report(kind: type[BaseException], _error: BaseException, trace: TracebackType | None) -> None:

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import event, update
 
 from core.errors import BadUpload, Conflict, NotFound
+from core.fsck import Fsck
 from core.jobs import READ
 from core.leases import confirm, hand_over
 from core.services import Services
@@ -106,6 +107,22 @@ def test_a_document_that_is_read_again_is_the_same_part_of_its_batch(live: Servi
     assert live.batches.get(batch, owner_id=ME).total == 1
     finish(live, JobStatus.done)
     assert live.batches.get(batch, owner_id=ME).done == 1
+
+
+def test_two_files_with_the_same_bytes_that_failed_one_after_the_other_are_tried_again_as_one(live: Services) -> None:
+    batch = live.batches.begin(owner_id=ME, expected=3)
+    for number in range(2):
+        add(live, batch, "the same", f"{number}.md")
+        finish(live, JobStatus.failed, "broken")
+    add(live, batch, "another", "2.md")
+    finish(live, JobStatus.failed, "broken")
+    assert live.batches.get(batch, owner_id=ME).failed == 3
+    assert live.batches.retry(batch, owner_id=ME) == 2
+    assert "job" not in {found.check for found in Fsck(live.db, live.files, live.jobs, live.index).run()}
+    finish(live, JobStatus.done)
+    finish(live, JobStatus.done)
+    shown = live.batches.get(batch, owner_id=ME)
+    assert (shown.status, shown.total, shown.done, shown.known, shown.failed) == ("done", 3, 2, 1, 0)
 
 
 def test_the_time_left_follows_from_what_was_measured(live: Services) -> None:

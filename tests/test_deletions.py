@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from sqlalchemy import insert, select
 from sqlalchemy import text as sql
 
+from core import deletions
 from core.deletions import Deletions, keyword_damage
 from core.retrieval.serving_index import ServingIndex
 from core.services import Services
 from core.storage.db import Database
-from core.storage.tables import DeletionRow, VectorRow
+from core.storage.tables import DeletionRow, DocumentRow, PageReadingRow, VectorRow
 
 Add = Callable[..., str]
 ME = "local"
@@ -156,3 +157,33 @@ def test_a_deletion_takes_the_changed_file_along_that_was_still_to_be_read(live:
     live.documents.replace(document, io.BytesIO(b"The heliotrope password is another."), owner_id=ME)
     delete(live, document)
     assert list(live.files.stored()) == []
+
+
+def test_a_kill_before_the_files_go_leaves_the_changed_file_to_the_search(
+    live: Services, add_text: Add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    document = add_text(SECRET)
+    live.documents.replace(document, io.BytesIO(b"The heliotrope password is another."), owner_id=ME)
+    with live.db.read() as session:
+        before, incoming = session.execute(select(DocumentRow.sha256, DocumentRow.incoming_sha256)).one()
+    with live.db.write() as session:
+        page = PageReadingRow(sha256=incoming, reader="r", page=1, text="heliotrope", confidence=1.0, seconds=1.0)
+        session.add(page)
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(deletions, "forget_bytes", killed)
+        live.documents.delete(document, owner_id=ME)
+    remains = deletions._Remains(document, (before, incoming), None, None)
+    found = deletions.search(live.db, live.files, remains)
+    assert (found["file"], found["recognised pages"]) == (2, 1)
+    assert live.deletions.settle() == 0
+    (entry,) = live.deletions.list_deletions(owner_id=ME)
+    assert (entry.clean, entry.residues["file"], entry.residues["recognised pages"]) == (True, 0, 0)
+    assert list(live.files.stored()) == []
+    with live.db.read() as session:
+        assert session.scalars(select(PageReadingRow)).all() == []

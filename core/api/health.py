@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, PlainTextResponse
 
 from core import services
 from core.errors import ModelError
-from core.readers import without_network
+from core.readers import without_disk, without_network
 from core.settings import VERSION
 
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
@@ -44,6 +44,7 @@ def _readiness() -> tuple[bool, dict[str, Any]]:
         chat = {"id": endpoint.model, "status": "ok", "error": "", "service": endpoint.host}
     ready = chat["status"] == server.embedder.status == "ok"
     embedder = {"id": server.embedder.id, "status": server.embedder.status, "error": server.embedder.error}
-    readers = {"without_network": without_network()}  # by the kernel; else by Python alone
+    # By the kernel; else by Python alone.
+    readers = {"without_network": without_network(), "without_disk": without_disk()}
     status = "ok" if ready else server.status
     return ready, {"status": status, "chat": chat, "embedder": embedder, "readers": readers}

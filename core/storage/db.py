@@ -144,14 +144,36 @@ def translated(path: Path) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """The same where nothing but a folder of ours is written to: whatever fails is its fault, not that of its content.
+
+    Raises StorageFull, StorageError.
+    """
+    with translated(folder / "file"):
+        try:
+            yield
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise
+            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise _not_writable(folder) from error
+            reason = (error.strerror or type(error).__name__).lower()
+            raise StorageError(f"The folder {folder} cannot be written to: {reason}. Nothing was lost.") from error
+
+
 def _storage_error(reason: str, path: Path) -> StorageError:
     if "locked" in reason or "busy" in reason:
         return StorageBusy(f"The database is busy: another program has held it for {BUSY_SECONDS} s. Try again.")
     if "full" in reason or "disk I/O error" in reason:  # SQLite says the latter for a failed write too
         return _full(path)
     if "readonly" in reason or "unable to open" in reason:
-        return StorageError(f"The folder {path.parent} cannot be written to. Check its owner and permissions.")
+        return _not_writable(path.parent)
     return StorageError(f"The database cannot do this: {reason}.")
+
+
+def _not_writable(folder: Path) -> StorageError:
+    return StorageError(f"The folder {folder} cannot be written to. Check its owner and permissions.")
 
 
 def _full(path: Path) -> StorageFull:

@@ -12,7 +12,7 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from core.errors import BadUpload
-from core.storage.db import translated
+from core.storage.db import translated, writing
 
 BLOCK = 1 << 20
 
@@ -42,10 +42,12 @@ class FileStore:
     def receive(self, source: BinaryIO, *, name: str, limit: int) -> Iterator[ReceivedFile]:
         """Copy, hash and sync. What is not kept within the `with` block is gone after it.
 
-        Raises BadUpload when there are more than `limit` bytes or none, StorageFull.
+        Raises BadUpload when there are more than `limit` bytes or none, StorageFull, StorageError when the folder may
+        not be written to; what goes wrong with `source` itself stays an OSError.
         """
         with translated(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
+            with writing(self.folder):
+                self.folder.mkdir(parents=True, exist_ok=True)
             draft = self.folder / f".{uuid4().hex}.tmp"
             try:
                 yield self._write(source, draft, name, limit)
@@ -55,23 +57,27 @@ class FileStore:
     def keep(self, received: ReceivedFile) -> None:
         """Give the bytes their final name. In the transaction that registers them: whoever deletes the last document
         with these bytes removes the file under the same lock, so neither can come between the other's two steps."""
-        with translated(self.folder):
+        with writing(self.folder):
             os.replace(received.draft, self.path(received.sha256))
             _sync(self.folder)
 
     def _write(self, source: BinaryIO, draft: Path, name: str, limit: int) -> ReceivedFile:
         digest, size = hashlib.sha256(), 0
-        with draft.open("xb") as file:
+        with writing(self.folder):
+            opened = draft.open("xb")
+        with opened as file:
             while block := source.read(BLOCK):
                 size += len(block)
                 if size > limit:
                     raise BadUpload(f"{name} is larger than {limit >> 20} MB. Split it, or upload the part you need.")
                 digest.update(block)
-                file.write(block)
+                with writing(self.folder):
+                    file.write(block)
             if size == 0:
                 raise BadUpload(f"{name} is empty. Choose a file that has content.")
-            file.flush()
-            os.fsync(file.fileno())
+            with writing(self.folder):
+                file.flush()
+                os.fsync(file.fileno())
         return ReceivedFile(digest.hexdigest(), size, draft)
 
     def remove(self, sha256: str) -> None:

@@ -30,7 +30,7 @@ BMP, GIF = "image/bmp", "image/gif"
 HEAD = 64 << 10
 TAKEN = (
     "Groundwork reads PDF, Word, PowerPoint, Excel and OpenDocument files, RTF, EPUB, HTML, Markdown, plain text, "
-    "tables, mails, notebooks, subtitles, source code, pictures of text, and ZIP archives of these."
+    "tables, mails, notebooks, subtitles, source code, ZIP archives of these, and pictures of text outside of archives."
 )
 
 _PICTURE = "a picture of a kind that cannot be read: save it as PNG"

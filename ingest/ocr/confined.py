@@ -1,10 +1,14 @@
-"""Starts a recogniser in limits: `python -I confined.py MEMORY SECONDS OUTPUT COMMAND…` limits itself, then becomes it.
+"""Starts a recogniser in limits: `python -m ingest.ocr.confined MEMORY SECONDS OUTPUT COMMAND…` limits itself, then
+becomes it.
 
-It is left without network where the kernel allows that (core/readers.py).
+It is left without network, and without any file to write to but its answer, where the kernel allows that
+(core/readers.py).
 """
 
 import os
 import sys
+
+from ingest.landlock import write_nowhere
 
 if __name__ == "__main__":
     memory, seconds, output, *command = sys.argv[1:]
@@ -29,4 +33,5 @@ if __name__ == "__main__":
 
         ctypes.CDLL(None).unshare(0x1000_0000 | 0x4000_0000)  # CLONE_NEWUSER | CLONE_NEWNET
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: end with the worker
+    write_nowhere()
     os.execv(command[0], command)

@@ -53,9 +53,8 @@ def recognise(
 def _command(engine: Engine, seconds: float) -> list[str]:
     if sys.platform == "win32":
         return list(engine.command)
-    confined = str(Path(__file__).with_name("confined.py"))
     limits = [str(engine.memory_mb << 20), str(math.ceil(seconds) + 1), str(LONGEST_ANSWER)]
-    return [sys.executable, "-I", confined, *limits, *engine.command]
+    return [sys.executable, "-P", "-s", "-m", "ingest.ocr.confined", *limits, *engine.command]
 
 
 def _environment() -> dict[str, str]:

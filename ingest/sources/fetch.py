@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import BinaryIO, cast
 from urllib.parse import urlsplit
 
@@ -23,6 +24,7 @@ from core.models.remote.call import trusted
 from core.settings import VERSION
 from core.sources.address import joined
 from core.sources.reach import Reach
+from core.storage.db import translated, writing
 from ingest.sources.line import Ended, Network
 
 logging.getLogger("httpcore2").setLevel(logging.INFO)  # at DEBUG it writes down whole headers
@@ -92,7 +94,7 @@ class Fetcher:
         """Follow redirects and read what is at their end; `permit` may refuse an address that one leads to.
 
         Raises BadSource (out of reach, too large, no text, a circle of redirects), SourceUnreachable (no answer, a
-        slow one, a broken one), Cancelled.
+        slow one, a broken one), Cancelled, StorageError (also StorageFull) when there is no place for the page here.
         """
         network = Network(self.reach, deadline=time.monotonic() + self.limits.seconds, ended=ended)
         conditions = {"If-None-Match": etag} if etag else {"If-Modified-Since": modified} if modified else {}
@@ -151,11 +153,15 @@ def _take(reply: httpcore2.Response, headers: Mapping[str, str], address: str, m
         declared = headers.get("content-length", "")
         if declared.isdecimal() and int(declared[:20]) > most:
             raise BadSource(_too_large(address, most))
-        with ExitStack() as closing:  # unless all of it comes
-            body = cast(BinaryIO, closing.enter_context(tempfile.TemporaryFile()))
+        here = Path(tempfile.gettempdir())
+        with translated(here / "page"), ExitStack() as closing:  # unless all of it comes
+            with writing(here):
+                body = cast(BinaryIO, closing.enter_context(tempfile.TemporaryFile()))
             for piece in _unpacked(reply.iter_stream(), headers.get("content-encoding", ""), address, most):
-                body.write(piece)
-            body.seek(0)
+                with writing(here):
+                    body.write(piece)
+            with writing(here):
+                body.seek(0)
             closing.pop_all()
     etag, modified = headers.get("etag", ""), headers.get("last-modified", "")
     return Fetched(

@@ -23,7 +23,7 @@ from ingest.sources.line import Ended
 from ingest.sources.opening import Changing, opened
 from ingest.sources.patience import Patience
 from ingest.sources.renames import follow_rename
-from ingest.sources.scan import MOST_FILES, Scan, Seen, scan
+from ingest.sources.scan import MOST_FILES, Scan, Seen, is_text, scan
 
 QUIET_SECONDS = 10.0  # a file that was changed less long ago may still be being written
 BUDGET_SECONDS = 20.0  # for one look, so that other folders have their turn
@@ -262,7 +262,10 @@ def _complaint(found: Scan) -> str:
     if found.too_many:
         return f"There are more than {MOST_FILES:,} files. The rest was left out, and nothing is removed."
     if found.unreadable:
-        first = clean_name(min(found.unreadable))
+        path = min(found.unreadable)
+        first = clean_name(path)
         more = f" and {len(found.unreadable) - 1:,} more" if len(found.unreadable) > 1 else ""
+        if not is_text(path):
+            return f"{first}{more} cannot be read: the name is not UTF-8. Rename it. What was known stays."
         return f"{first}{more} may not be read. What was known of it stays."
     return ""

@@ -13,7 +13,7 @@ MOST_FILES = 100_000
 DEEPEST = 64
 # Unfinished downloads, drafts that programs put beside a file, and what file managers leave behind.
 SKIPPED_ENDINGS = (".tmp", ".temp", ".part", ".partial", ".crdownload", ".download", ".swp", ".swo", ".lock", "~")
-SKIPPED_STARTS = (".", "~$", "~lock", "#")
+SKIPPED_STARTS = (".", "~$", "~lock")
 SKIPPED_NAMES = frozenset(("thumbs.db", "desktop.ini", "$recycle.bin", "system volume information", "__macosx"))
 
 
@@ -73,15 +73,27 @@ def scan(root: Path, ended: Ended) -> Scan:
 def is_skipped(name: str) -> bool:
     """Whether a name is that of a hidden or temporary file or folder."""
     lower = name.lower()
-    return lower.startswith(SKIPPED_STARTS) or lower.endswith(SKIPPED_ENDINGS) or lower in SKIPPED_NAMES
+    draft = lower.startswith("#") and lower.endswith("#")  # of Emacs; people number files with one in front
+    return draft or lower.startswith(SKIPPED_STARTS) or lower.endswith(SKIPPED_ENDINGS) or lower in SKIPPED_NAMES
+
+
+def is_text(path: str) -> bool:
+    """Whether a path is text: names may be any bytes, and those that are not UTF-8 can neither be stored nor shown."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _take(found: Scan, entry: os.DirEntry[str], path: str) -> bool:
     """Note a file; True for a folder to be looked through."""
+    if not is_text(path):
+        found.unreadable.add(path)
+        return False
     try:
-        path.encode()
         about = entry.stat(follow_symlinks=False)
-    except (FileNotFoundError, UnicodeEncodeError):  # gone in this moment, or a name that is no text
+    except FileNotFoundError:  # gone in this moment
         return False
     except OSError:  # it may be there: its folder may not be entered, or its disk does not answer now
         found.unreadable.add(path)

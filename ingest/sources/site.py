@@ -90,6 +90,10 @@ class SiteLook:
         )
         if came.status == 304 and self._links_lost(plan, target):
             came = self.fetcher.fetch(target.address, permit=permit, ended=ended)
+            if came.status == 304:
+                raise BadSource(
+                    f"{urlsplit(came.address).netloc} says that this page is unchanged, and does not send it."
+                )
         if came.status in ASK_LATER:
             wait = came.retry_after or WAIT_SECONDS
             raise SourceUnreachable(f"{urlsplit(came.address).netloc} asks us to come later.", retry_after=wait)

@@ -18,7 +18,7 @@ from core.api import app as api
 from core.api import chat, health
 from core.api.web import BodyLimit, LocalOnly, SecureHeaders
 from core.errors import ModelBusy
-from core.readers import without_network
+from core.readers import without_disk, without_network
 from core.services import Services
 from core.storage.tables import ConversationRow
 from core.types import GenerationChunk
@@ -309,7 +309,7 @@ async def test_our_own_pages_and_programs_are_served(http: httpx.AsyncClient) ->
     assert (await http.get("/healthz", headers={"origin": "http://127.0.0.1:8501"})).status_code == 200
     ready = (await http.get("/readyz")).json()
     assert ready["chat"]["status"] == "ok"
-    assert ready["readers"] == {"without_network": without_network()}
+    assert ready["readers"] == {"without_network": without_network(), "without_disk": without_disk()}
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/api/v1/documents", "/v1/models", "/nothing"])

@@ -11,13 +11,24 @@ from core.errors import BadUpload, UnknownType
 from core.types import Document
 from ingest import loaders
 from ingest.loaders import inside
-from ingest.loaders.detect import ZIP, media_type
+from ingest.loaders.detect import TAKEN, ZIP, media_type
 from tests.ingest.made import package, pdf, word_file
 
 
 def load(path: Path) -> Document:
     assert media_type(path, "anything") == ZIP
     return loaders.load(path, "papers.zip")
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF"])
+def test_pictures_in_an_archive_are_neither_read_nor_promised(form: str, tmp_path: Path) -> None:
+    picture = io.BytesIO()
+    Image.new("L", (400, 200), 255).save(picture, form)
+    with pytest.raises(UnknownType, match="is a picture or a scan inside another file. Upload it by itself"):
+        load(package(tmp_path / "a", {"photo": picture.getvalue()}))
+    in_archives, _, by_themselves = TAKEN.partition("ZIP archives of these")
+    assert "pictures" not in in_archives
+    assert "pictures of text outside of archives" in by_themselves
 
 
 def test_every_file_is_a_section_below_its_path(tmp_path: Path) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
+import os
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 
 import pytest
 
-from core.errors import BadSource, Cancelled, SourceUnreachable
+from core.errors import BadSource, Cancelled, SourceUnreachable, StorageError, StorageFull
 from core.sources.reach import Reach
 from ingest.sources.fetch import Fetcher, Limits
 from ingest.sources.links import read_links
@@ -40,6 +44,32 @@ def test_a_page_comes_with_what_is_needed_to_ask_again(server: Server) -> None:
     assert (came.status, came.media_type, came.etag, came.modified[:6]) == (200, "text/html", '"v1"', "Fri, 2")
     again = fetcher(server).fetch(server.at(), etag=came.etag)
     assert (again.status, again.body) == (304, None)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no device that is always full")
+@pytest.mark.parametrize("size", [100, 900_000])  # less than is written at once, and more
+def test_a_disk_of_ours_that_is_full_is_not_put_down_to_the_host(
+    server: Server, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(tempfile, "TemporaryFile", partial(open, "/dev/full", "r+b"))
+    server.pages["/"] = Page(b"x" * size)
+    with pytest.raises(StorageFull, match="is full. Free some space"):
+        fetcher(server).fetch(server.at())
+
+
+@pytest.mark.parametrize(
+    ("code", "words"), [(errno.EROFS, "cannot be written to. Check its owner"), (errno.EMFILE, "too many open files")]
+)
+def test_a_page_that_has_no_place_here_is_not_put_down_to_the_host(
+    server: Server, monkeypatch: pytest.MonkeyPatch, code: int, words: str
+) -> None:
+    def refusing() -> object:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refusing)
+    server.pages["/"] = Page(b"x")
+    with pytest.raises(StorageError, match=words):
+        fetcher(server).fetch(server.at())
 
 
 def test_the_server_hears_who_asks_and_no_secret(server: Server) -> None:

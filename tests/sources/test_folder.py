@@ -5,12 +5,15 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import event
@@ -178,6 +181,23 @@ def test_hidden_and_temporary_files_are_passed_over(live: Services, folder: Path
     follow(1)
     assert names(live) == ["good.md"]
     assert is_skipped("DESKTOP.INI")
+
+
+def test_a_name_that_begins_with_a_number_sign_is_no_draft(live: Services, folder: Path, follow: Follow) -> None:
+    write(folder / "#1 budget.md", "budget")
+    write(folder / "#2 plans" / "a.md", "plan")
+    follow(1)
+    assert names(live) == ["#1 budget.md", "a.md"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text here")
+@pytest.mark.parametrize("name", [b"caf\xe9.md", b"caf\xe9/a.md"])
+def test_a_name_that_is_not_text_is_told(live: Services, folder: Path, follow: Follow, name: bytes) -> None:
+    write(Path(os.fsdecode(os.fsencode(folder) + b"/" + name)), "a")
+    write(folder / "good.md", "good")
+    source = follow(2)
+    assert names(live) == ["good.md"]
+    assert re.match(r"caf(\.md)? cannot be read: the name is not UTF-8\. Rename it\.", source.error)
 
 
 def test_links_are_not_followed_wherever_they_lead(
@@ -363,6 +383,27 @@ def test_a_file_that_could_not_be_read_is_tried_again_after_a_while_and_at_once_
     assert names(live) == []  # its time has not come
     monkeypatch.setattr(Patience, "waits", lambda *_: False)
     assert follow(1).counts.refused == 0
+    assert names(live) == ["a.md"]
+
+
+def test_a_data_folder_that_may_not_be_written_to_is_not_put_down_to_the_files(
+    live: Services, folder: Path, follow: Follow, keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(folder / "a.md", "a")
+    opening = Path.open
+
+    def refusing(path: Path, *rest: Any, **more: Any) -> object:
+        if path.is_relative_to(live.files.folder):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        return opening(path, *rest, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", refusing)
+        source = follow(1)
+    assert (names(live), source.counts.refused) == ([], 0)
+    assert f"The folder {live.files.folder} cannot be written to." in source.error
+    monkeypatch.setattr(Patience, "waits", lambda *_: False)
+    assert follow(1).error == ""
     assert names(live) == ["a.md"]
 
 

@@ -123,6 +123,19 @@ def test_an_unchanged_page_is_not_sent_again_and_its_links_are_still_followed(
     assert {d.id for d in before} & {d.id for d in after} == {d.id for d in before if d.name != "a.html"}
 
 
+def test_a_page_that_is_never_sent_is_passed_over_and_the_others_are_read(
+    live: Services, server: Server, look: Look
+) -> None:
+    server.pages |= {"/": page("start", "/stubborn", "/z"), "/stubborn": Page(status=304), "/z": page("z")}
+    source = look(add(live, server, depth=1))
+    assert (source.state, source.error) == (SourceState.done, "")
+    assert names(live) == ["127.0.0.1.html", "z.html"]
+    state, error = items(live, source)["stubborn"]
+    assert state == ItemState.refused
+    assert error.endswith("says that this page is unchanged, and does not send it.")
+    assert server.paths().count("/stubborn") == 2
+
+
 def test_a_changed_page_is_found_in_its_old_form_until_the_new_one_is_ready(
     live: Services, server: Server, keeper: Keeper, look: Look
 ) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
+import os
 import resource
 import subprocess
 import sys
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import BadUpload
+from core.errors import BadUpload, StorageError
 from core.settings import ROOT
 from core.storage.files import FileStore
 
@@ -42,6 +44,30 @@ def test_a_refused_upload_leaves_nothing_behind(tmp_path: Path, content: bytes, 
 def test_only_a_hash_becomes_a_path(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="SHA-256"):
         FileStore(tmp_path).path(name)
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS, errno.EPERM])
+def test_a_folder_of_ours_that_may_not_be_written_to_is_not_put_down_to_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refusing(path: Path, *_: object) -> object:
+        raise OSError(code, os.strerror(code), str(path))
+
+    monkeypatch.setattr(Path, "open", refusing)
+    with pytest.raises(StorageError, match="cannot be written to. Check its owner and permissions"):
+        with FileStore(tmp_path).receive(io.BytesIO(b"hello"), name="a", limit=10):
+            pass
+
+
+def test_a_file_that_may_not_be_read_is_not_put_down_to_our_folder(tmp_path: Path) -> None:
+    class Unreadable(io.BytesIO):
+        def read(self, _size: int | None = -1) -> bytes:
+            raise PermissionError(errno.EACCES, "no")
+
+    with pytest.raises(PermissionError):
+        with FileStore(tmp_path).receive(Unreadable(b"hello"), name="a", limit=10):
+            pass
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path) -> None:

@@ -172,6 +172,7 @@ class DeletionRow(Base):
     document_id: Mapped[str] = mapped_column(Id)
     name: Mapped[str] = mapped_column(String(400))
     sha256: Mapped[str] = mapped_column(String(64))
+    incoming_sha256: Mapped[str] = mapped_column(String(64), default="")  # of changed bytes that were still to be read
     first_chunk: Mapped[int | None]
     last_chunk: Mapped[int | None]
     residues: Mapped[dict[str, Any]] = mapped_column(default=dict)  # place → how many pieces are left there
