@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -14,7 +14,7 @@ import pytest
 
 from core.errors import Cancelled, ModelBusy, ModelCorrupt, ModelCrashed, ModelError, ModelUnavailable
 from core.models.catalog import find
-from core.serving import chat_process, host, second_embedder, vectors_process
+from core.serving import chat_process, child, host, second_embedder, vectors_process
 from core.serving.chat_process import ChatProcess
 from core.serving.cores import Cores
 from core.serving.embedder import Embedder
@@ -145,6 +145,24 @@ def test_engine_that_gives_way_to_documents_is_not_taken_for_one_that_hangs(
     assert process.alive
     engine.resume()
     until(lambda: not process.alive, 10, "one that says nothing although it may is ended")
+
+
+def test_load_that_fails_as_nobody_thought_of_is_answered(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "toy.gguf.breaks").touch()
+    with pytest.raises(ModelError, match="the log tells more"):
+        use(engine, tmp_path)
+
+
+@pytest.mark.parametrize("start", [use, lambda _engine, folder: vectors(folder)], ids=["chat", "vectors"])
+def test_load_that_hangs_is_ended_when_nothing_was_heard_for_long(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: Callable[[Engine, Path], object]
+) -> None:
+    monkeypatch.setattr(child, "SILENCE", 3.0)
+    (tmp_path / "toy.gguf.hangs").touch()
+    (tmp_path / "hangs").touch()
+    with pytest.raises(ModelError, match="nothing was heard") as caught:
+        start(engine, tmp_path)
+    assert not isinstance(caught.value, ModelUnavailable), "it would be tried again"
 
 
 def hosted(store: Path) -> ModelHost:

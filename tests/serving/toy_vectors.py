@@ -1,7 +1,8 @@
 """`python -m tests.serving.toy_vectors`: a process in the place of an embedding model, on the real wire.
 
 Texts decide what goes wrong: "hang" never ends, "die" ends the process. The folder of a reranker says the same by a
-file of that name in it. Every load is a line more in `loads` of the folder for work.
+file of that name in it. Every load is a line more in `loads` of the folder for work, where a file `hangs` lets it
+never end.
 """
 
 from __future__ import annotations
@@ -23,8 +24,11 @@ DIMENSION = 2
 
 class Desk:
     def load(self, message: Message, _payload: bytes) -> dict[str, Any]:
-        with (Path(message["work"]) / "loads").open("a") as loads:
+        work = Path(message["work"])
+        with (work / "loads").open("a") as loads:
             loads.write(f"{message['model']}\n")
+        if (work / "hangs").exists():
+            threading.Event().wait()
         return {"dimension": DIMENSION, "max_tokens": 8, "form": "toy"}
 
     def encode(self, message: Message, _payload: bytes) -> tuple[dict[str, Any], bytes]:
