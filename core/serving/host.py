@@ -173,7 +173,7 @@ class ModelHost:
         except GroundworkError as error:
             log.warning("loading %s: %s", model_id, error)
             self._failed(load, model_id, str(error))
-        except (ImportError, MemoryError, OSError, RuntimeError, ValueError) as error:
+        except Exception as error:  # the edge of a job: the requests of the server must not end with one of its models
             log.exception("loading %s", model_id)
             sentence = f"The model {model_id} could not be loaded ({type(error).__name__}): the log tells more."
             self._failed(load, model_id, sentence)

@@ -210,6 +210,29 @@ def test_model_that_can_never_be_started_again_is_given_up(chat_host: tuple[Mode
     assert refuses.read_text() == "0"
 
 
+def test_fault_that_nobody_thought_of_is_a_failed_load_and_the_old_model_goes_on(
+    chat_host: tuple[ModelHost, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, _ = chat_host
+    other = imported(written(tmp_path, name="Another"), tmp_path)
+
+    def miscounted(*_: object, **__: object) -> LoadOptions:
+        raise TypeError("unsupported operand")
+
+    monkeypatch.setattr(host, "fitted", miscounted)
+    made.change_chat(other)
+    until(lambda: made.chat.error, 30, "the load has failed")
+    assert (made.chat.status, made.chat.error) == (
+        "ok",
+        f"The model {other} could not be loaded (TypeError): the log tells more.",
+    )
+    assert isinstance(until_news(ask(made.engine)[1], Text), Text)
+    with pytest.raises(TypeError):
+        made.guests.invite(other)
+    engines = [thread for thread in threading.enumerate() if thread.name == "engine"]
+    assert len(engines) == 1, "the engine of the guest has ended"
+
+
 def vectors(work: Path) -> VectorsProcess:
     return VectorsProcess("toy", work, work=work, form="toy")
 
