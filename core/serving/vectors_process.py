@@ -46,6 +46,11 @@ class VectorsProcess:
             message, _ = self._child.patient(asked)
         except StillWorking as error:
             raise ModelError(silent(model_id)) from error
+        except ModelUnavailable as error:
+            raise ModelUnavailable(
+                f"The embedding model {model_id} could not be loaded: {self.end or 'its process ended'}. "
+                "The memory may be too small. Close other programs; if it does not come back, restart Groundwork."
+            ) from error
         except GroundworkError:
             self._child.kill()
             raise

@@ -73,6 +73,21 @@ def test_a_model_that_is_being_loaded_says_so(visit: Open, live: Services, clien
     assert "Being loaded" in said(at)
 
 
+def test_the_active_model_can_be_tried_again_when_it_could_not_be_loaded(
+    visit: Open, live: Services, client: SmallClient
+) -> None:
+    for model_id in (DEFAULT, live.settings.embedding_model):
+        install(live, model_id)
+    assert f"use-{DEFAULT}" not in [button.key for button in fine(visit(PAGE)).button]
+    failed = ServerStatus("error", ModelStatus(DEFAULT, "error", "Too little memory."), ModelStatus("words", "ok"))
+    client.status = lambda: failed  # type: ignore[method-assign]
+    live.health.look_again()
+    at = visit(PAGE)
+    at.button(key=f"use-{DEFAULT}").click().run()
+    fine(at)
+    assert client.loaded == DEFAULT
+
+
 @pytest.mark.parametrize(
     ("status", "sentence"),
     [

@@ -12,9 +12,9 @@ from queue import SimpleQueue
 
 import pytest
 
-from core.errors import Cancelled, ModelBusy, ModelCorrupt, ModelCrashed, ModelError, ModelUnavailable
+from core.errors import Cancelled, ModelBusy, ModelCorrupt, ModelCrashed, ModelError, ModelUnavailable, NotFound
 from core.models.catalog import find
-from core.serving import chat_process, child, host, second_embedder, vectors_process
+from core.serving import chat_process, child, host, retries, second_embedder, vectors_process
 from core.serving.chat_process import ChatProcess
 from core.serving.cores import Cores
 from core.serving.embedder import Embedder
@@ -170,11 +170,14 @@ def hosted(store: Path) -> ModelHost:
 
 
 @pytest.fixture
-def chat_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ModelHost, Path]]:
+def chat_host(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[ModelHost, Path]]:
     """A host whose chat model runs, and the file that makes its loading fail."""
     monkeypatch.setattr(host, "DELAYS", (0.0,))
-    monkeypatch.setattr(host, "RETRIES", (0.01, 0.02, 0.03))
+    monkeypatch.setattr(retries, "RETRIES", (0.01, 0.02, 0.03))
     model_id = imported(written(tmp_path), tmp_path)
+    (tmp_path / f"{model_id}.gguf.dies").write_text(getattr(request, "param", "0"))
     made = hosted(tmp_path)
     made.change_chat(model_id)
     until(lambda: made.chat.status == "ok", 30, "the chat model is loaded")
@@ -208,6 +211,31 @@ def test_model_that_can_never_be_started_again_is_given_up(chat_host: tuple[Mode
     assert "no memory" in str(failure.error)
     assert made.chat.status == "error"
     assert refuses.read_text() == "0"
+
+
+@pytest.mark.parametrize("chat_host", ["2"], indirect=True)
+def test_process_that_ends_while_it_first_loads_is_started_again(chat_host: tuple[ModelHost, Path]) -> None:
+    made, _ = chat_host
+    assert (made.chat.status, made.chat.error) == ("ok", "")
+    assert isinstance(until_news(ask(made.engine)[1], Text), Text)
+
+
+def test_process_that_ends_whenever_it_loads_is_given_up_and_can_be_wanted_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retries, "RETRIES", (0.01, 0.02))
+    monkeypatch.setattr(host, "DELAYS", (0.0,))
+    model_id = imported(written(tmp_path), tmp_path)
+    dies = tmp_path / f"{model_id}.gguf.dies"
+    dies.write_text("3")
+    made = hosted(tmp_path)
+    made.change_chat(model_id)
+    until(lambda: made.chat.status == "error", 60, "it is given up")
+    assert "could not be loaded" in made.chat.error
+    assert dies.read_text() == "0"
+    made.change_chat(model_id)
+    until(lambda: made.chat.status == "ok", 60, "it is loaded")
+    made.close()
 
 
 def test_fault_that_nobody_thought_of_is_a_failed_load_and_the_old_model_goes_on(
@@ -295,22 +323,54 @@ def test_answers_go_on_while_an_embedder_that_died_in_its_turn_is_started_again(
     embedder.close()
 
 
+def installed_embedder(store: Path) -> None:
+    for file in find(EMBEDDER).files:  # of the right size is enough for what only looks whether it is there
+        (store / file.name).parent.mkdir(parents=True, exist_ok=True)
+        with (store / file.name).open("wb") as empty:
+            empty.truncate(file.bytes)
+
+
+def test_embedder_whose_process_ends_while_it_first_loads_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retries, "RETRIES", (0.01, 0.02, 0.03))
+    installed_embedder(tmp_path)
+    (tmp_path / "dies").write_text("2")
+    made = hosted(tmp_path)
+    made.start("none", EMBEDDER)
+    until(lambda: made.embedders.status.status == "ok", 60, "it is loaded")
+    assert len(made.embedders.find().submit(["text"], question=True).result(60).vectors) == 1
+    made.close()
+
+
+def test_embedder_that_was_missing_is_loaded_when_it_has_come(tmp_path: Path) -> None:
+    made = hosted(tmp_path)
+    made.start("none", EMBEDDER).join(60)
+    assert made.embedders.status.status == "error"
+    installed_embedder(tmp_path)
+    made.load(EMBEDDER)
+    until(lambda: made.embedders.status.status == "ok", 60, "it is loaded")
+    first = made.embedders.find()
+    made.load(EMBEDDER)
+    assert (made.embedders.status.status, made.embedders.find()) == ("ok", first), "once is enough"
+    with pytest.raises(NotFound):
+        made.load("multilingual-e5-small")
+    made.close()
+
+
 @pytest.mark.parametrize("fault", ["damaged", "die", "hang"])
 def test_search_by_meaning_goes_on_without_a_broken_reranker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     monkeypatch.setattr(vectors_process, "ANSWER_SECONDS", 2.0)
-    for file in find(EMBEDDER).files:  # of the right size is enough for what only looks whether it is there
-        (tmp_path / file.name).parent.mkdir(parents=True, exist_ok=True)
-        with (tmp_path / file.name).open("wb") as empty:
-            empty.truncate(file.bytes)
+    installed_embedder(tmp_path)
     (tmp_path / RERANKER).mkdir()
     (tmp_path / RERANKER / "config.json").touch()
     (tmp_path / RERANKER / fault).touch()
     made = hosted(tmp_path)
     made.start("none", EMBEDDER).join(60)
-    assert (made.embedding.status, made.reranker) == ("ok", "")
-    assert len(made.embedder().submit(["text"], question=True).result(60).vectors) == 1
+    assert (made.embedders.status.status, made.embedders.reranker) == ("ok", "")
+    assert len(made.embedders.find().submit(["text"], question=True).result(60).vectors) == 1
     made.close()
 
 

@@ -28,9 +28,9 @@ class Desk:
 
     def load(self, message: Message, _payload: bytes) -> dict[str, Any]:
         path = message["path"]
-        if _still(Path(f"{path}.refuses")):
+        if still(Path(f"{path}.refuses")):
             raise ModelError("There is no memory for it.")
-        if _still(Path(f"{path}.dies")):
+        if still(Path(f"{path}.dies")):
             os._exit(9)
         if Path(f"{path}.hangs").exists():
             threading.Event().wait()
@@ -64,7 +64,7 @@ class Desk:
         return {}
 
 
-def _still(counter: Path) -> bool:
+def still(counter: Path) -> bool:
     """Whether the number in the file is not 0 yet, which it is then one nearer to."""
     left = int(counter.read_text()) if counter.exists() else 0
     if left:

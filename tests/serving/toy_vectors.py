@@ -2,7 +2,7 @@
 
 Texts decide what goes wrong: "hang" never ends, "die" ends the process. The folder of a reranker says the same by a
 file of that name in it. Every load is a line more in `loads` of the folder for work, where a file `hangs` lets it
-never end.
+never end and `dies` says how often it still ends the process.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 from core.errors import ModelCorrupt
 from core.serving.office import Office
 from core.serving.wire import Message
+from tests.serving.toy_chat import still
 
 DIMENSION = 2
 
@@ -27,6 +28,8 @@ class Desk:
         work = Path(message["work"])
         with (work / "loads").open("a") as loads:
             loads.write(f"{message['model']}\n")
+        if still(work / "dies"):
+            os._exit(9)
         if (work / "hangs").exists():
             threading.Event().wait()
         return {"dimension": DIMENSION, "max_tokens": 8, "form": "toy"}
