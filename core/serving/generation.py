@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.errors import GroundworkError
+from core.errors import GroundworkError, ModelCrashed, ModelUnavailable
 from core.serving.chat_process import ChatProcess
 from core.types import ChatMessage, GenerationOptions
 
@@ -105,6 +105,7 @@ class Counts:
 
 
 UNSURE_TRIES = 1  # more, for a request that waited in the process that ended, or was not alone in it
+PREPARED_TRIES = 2  # times that a process may end or hang while it turns the messages into tokens
 SHORT_TRIES = 5  # in processes that end before they are where the one before them was
 
 
@@ -132,6 +133,7 @@ class Generation:
     read: int = 0
     submitted: float = field(default_factory=time.monotonic)
     _mute: int = 0
+    _unprepared: int = 0  # processes in a row that ended while they prepared it
     _lost_at: tuple[int, int] = (-1, 0)  # the furthest that it got in a process that ended: tokens told, tokens read
     _again: int = 0  # processes in a row that ended where the one before had
     _short: int = 0  # processes since it got further that ended before that place
@@ -171,6 +173,24 @@ class Generation:
         if news != self._announced:
             self._announced = news
             self.listener(Position(position, seconds))
+
+    def prepare(self, process: ChatProcess) -> None:
+        """Have a process turn the messages into tokens.
+
+        Raises ContextTooLong, BadQuestion, ModelUnavailable when the process ended meanwhile; ModelCrashed when that
+        was not the first time, since then it seems to be the cause, or when it cannot go on with another model.
+        """
+        if self.told and self.model != process.id:
+            raise ModelCrashed("The model ended in the middle of this answer and another one took over. Ask again.")
+        try:
+            self.prompt_tokens = process.prepare(self.number, self.messages, self.options)
+        except ModelUnavailable as error:
+            self._unprepared += 1
+            if self._unprepared < PREPARED_TRIES:
+                raise
+            raise ModelCrashed("The model was lost twice before it had read this question. Ask differently.") from error
+        self._unprepared = 0
+        self.process, self.model = process, process.id
 
     def written_before(self) -> list[int]:
         """What the next process need not write again. A repeatable one is written again, but told only once."""

@@ -19,7 +19,7 @@ from core.serving.chat_process import ChatProcess
 from core.serving.cores import Cores
 from core.serving.embedder import Embedder
 from core.serving.engine import Engine
-from core.serving.generation import Failure, Generation, News, Restarted, Text
+from core.serving.generation import PREPARED_TRIES, Failure, Generation, News, Restarted, Text
 from core.serving.host import ModelHost
 from core.serving.options import LoadOptions
 from core.serving.second_embedder import SecondEmbedder
@@ -236,6 +236,18 @@ def test_process_that_ends_whenever_it_loads_is_given_up_and_can_be_wanted_again
     made.change_chat(model_id)
     until(lambda: made.chat.status == "ok", 60, "it is loaded")
     made.close()
+
+
+def test_question_that_ends_the_process_before_it_is_read_is_not_repeated_for_ever(
+    chat_host: tuple[ModelHost, Path],
+) -> None:
+    made, _ = chat_host
+    failure = until_news(ask(made.engine, "Let it die")[1], Failure)
+    assert isinstance(failure, Failure)
+    assert isinstance(failure.error, ModelCrashed)
+    assert "lost twice" in str(failure.error)
+    until(lambda: made.chat.restarts == PREPARED_TRIES and made.chat.status == "ok", 30, "the model is back")
+    assert isinstance(until_news(ask(made.engine)[1], Text), Text)
 
 
 def test_fault_that_nobody_thought_of_is_a_failed_load_and_the_old_model_goes_on(

@@ -41,6 +41,8 @@ class Desk:
     def prepare(self, message: Message, _payload: bytes) -> dict[str, Any]:
         if "slowly" in message["messages"][-1][1]:
             time.sleep(SLOW)
+        if "die" in message["messages"][-1][1]:
+            os._exit(9)
         self._prepared.add(message["id"])
         return {"tokens": 3}
 
