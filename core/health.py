@@ -81,7 +81,8 @@ class HealthWatch:
             self._looked.set()
 
     def _examine(self) -> Health:
-        status = self.client.status()
+        chosen, status = self.models.active_id(), self.client.status()
+        self.models.settle(chosen, status)
         if missing := self.models.missing():
             titles = " and ".join(model.title for model in missing)
             verb = "is" if len(missing) == 1 else "are"
