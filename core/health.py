@@ -23,13 +23,15 @@ Word = Literal["ready", "changing", "loading", "down", "missing", "error"]
 class Health:
     """`sentence` is for people and empty when all is well; `chat_model` is the id of the model that answers.
 
-    `service` is the host of the service that answers in the place of this machine, or empty.
+    `service` is the host of the service that answers in the place of this machine, or empty; `failed` is the id of a
+    model that could not be loaded and that no other one stands in for, or empty.
     """
 
     word: Word
     sentence: str = ""
     chat_model: str = ""
     service: str = ""
+    failed: str = ""
 
     @property
     def answers(self) -> bool:
@@ -79,7 +81,8 @@ class HealthWatch:
             self._looked.set()
 
     def _examine(self) -> Health:
-        status = self.client.status()
+        chosen, status = self.models.active_id(), self.client.status()
+        self.models.settle(chosen, status)
         if missing := self.models.missing():
             titles = " and ".join(model.title for model in missing)
             verb = "is" if len(missing) == 1 else "are"
@@ -108,7 +111,8 @@ def _health(status: ServerStatus) -> Health:
         return Health("down", "The model is starting. Questions can be asked in a moment.")
     for model in (chat, embedder):
         if model.status == "error":
-            return Health("error", model.error or f"The model {model.id} cannot be loaded.", chat.id)
+            sentence = model.error or f"The model {model.id} cannot be loaded."
+            return Health("error", sentence, chat.id, failed=model.id)
     if chat.ended and chat.status == "loading":
         sentence = f"The model stopped ({chat.ended}) and is started again. Answers go on by themselves."
         if chat.error:

@@ -204,6 +204,8 @@ EDGES = {
     "ingest/sources/keeper.py",
     "core/api/app.py",  # the API
     "core/tidying.py",
+    "core/serving/loading.py",  # the loading of a model
+    "core/serving/office.py",  # what a native process is asked: whoever asked waits for an answer
 }
 
 

@@ -151,7 +151,7 @@ class ModelClient:
         self._post("/models/guest", {"id": model_id})
 
     def load(self, model_id: str) -> None:
-        """Ask the server to change its chat model; `status` tells when it is done."""
+        """Ask the server to change its chat model, or load the embedding model that was missing; see `status`."""
         self._post("/models/load", {"id": model_id})
 
     def context_tokens(self) -> int:

@@ -22,6 +22,10 @@ MAX_TEXT = 4 << 20  # bytes of one text
 MAX_ITEMS = 4 << 20  # of one array
 MAX_DIMENSIONS = 4
 KEPT_ITEMS = 1_024  # an array with more (a vocabulary) is only walked through
+MAX_SIZE = 1 << 32  # of a layer, a head or a context: no model has that many numbers in one
+# Behind the name of the architecture: what the memory that a model needs is computed from.
+_SIZES = ("block_count", "context_length", "embedding_length", "attention.key_length", "attention.value_length")
+_LAYERED = ("attention.head_count", "attention.head_count_kv")  # a number, or one for each layer
 
 _NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "B", 10: "Q", 11: "q", 12: "d"}
 _TEXT, _ARRAY = 8, 9
@@ -132,7 +136,18 @@ class _Reader:
             values[key] = self._value(self._number("I"))
         if not isinstance(values.get("general.architecture"), str):
             raise _corrupt(self._path, "it does not say what kind of model it is")
+        self._check_sizes(values)
         return Gguf(values, self._tensors(tensors, values), self._size)
+
+    def _check_sizes(self, values: Mapping[str, Any]) -> None:
+        for name in (*_SIZES, *_LAYERED):
+            key = f"{values['general.architecture']}.{name}"
+            if key not in values:
+                continue
+            value = values[key]
+            numbers = value if name in _LAYERED and isinstance(value, list) else [value]
+            if not all(type(number) is int and 0 <= number < MAX_SIZE for number in numbers):
+                raise _corrupt(self._path, f"its {key[:80]} is no number that a model can have")
 
     def _tensors(self, count: int, values: Mapping[str, Any]) -> int:
         """Check that every tensor lies in the file; returns their elements."""

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 from functools import partial
 
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 
 from core.errors import Cancelled, Conflict, GroundworkError, NotFound
 from core.models.catalog import CatalogModel, find, installed_path, is_installed
@@ -18,6 +18,7 @@ from core.models.endpoints import ACTIVE as ACTIVE_ENDPOINT
 from core.models.endpoints import Endpoints
 from core.models.fetch import Progress, fetch, remove
 from core.models.local import find_model, known_models, remove_card
+from core.models.status import ServerStatus
 from core.settings import Settings
 from core.storage.db import Database
 from core.storage.tables import PreferenceRow
@@ -114,11 +115,24 @@ class Models:
         if model.role != "chat":
             raise NotFound(f"{model.title} is not a chat model.")
         installed_path(model, self.settings.model_store)
+        if self.client.status().status != "down":  # else it is loaded at the next start of the server
+            self.client.load(model.id)
         with self.db.write() as session:
             session.merge(PreferenceRow(name=ACTIVE, value=model.id))
             session.execute(delete(PreferenceRow).where(PreferenceRow.name == ACTIVE_ENDPOINT))
-        if self.client.status().status != "down":  # else it is loaded at the next start of the server
-            self.client.load(model.id)
+
+    def settle(self, chosen: str, status: ServerStatus) -> None:
+        """Take the model that answers for the chosen one again, if the other one that was chosen could not be loaded.
+
+        `status` was asked for after `chosen`: somebody may choose again meanwhile, and that holds. A service that was
+        left for the model is not taken up again, since nobody wanted texts to be sent there any more.
+        """
+        chat = status.chat
+        if chat.status == "ok" and chat.error and not chat.loading and chat.id != chosen:
+            log.warning("%s could not be loaded; %s goes on", chosen, chat.id)
+            mine = (PreferenceRow.name == ACTIVE, PreferenceRow.value == chosen)
+            with self.db.write() as session:
+                session.execute(update(PreferenceRow).where(*mine).values(value=chat.id))
 
     def download(self, model_id: str) -> Download:
         """Start a download, or return the one that runs already."""
@@ -134,7 +148,8 @@ class Models:
 
     def remove(self, model_id: str) -> None:
         """Delete a model's files. Raises Conflict for the models that are in use."""
-        if model_id in (self.active_id(), self.settings.embedding_model):
+        chat = self.client.status().chat  # which answers while another one is loaded, or could not be
+        if model_id in (self.active_id(), self.settings.embedding_model, chat.id, chat.loading):
             raise Conflict(f"{self._find(model_id).title} is in use. Activate another model first.")
         model = self._find(model_id)
         remove(model, self.settings.model_store)

@@ -10,8 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from core.errors import ModelUnavailable
-from core.serving.child import Child
+from core.errors import ModelError, ModelUnavailable
+from core.serving.child import Child, silent
 from core.serving.options import LoadOptions
 from core.serving.wire import Message
 from core.types import ChatMessage, GenerationOptions
@@ -56,7 +56,8 @@ class ChatProcess:
     def load(self, path: Path, *, identity: str, tuning: Mapping[str, Any] | None) -> None:
         """Load the model, tuned as was found best before.
 
-        Raises ModelMissing, ModelCorrupt, ModelError, or ModelUnavailable when the process ended on the way.
+        Raises ModelMissing, ModelCorrupt, ModelError, or ModelUnavailable when the process ended on the way. One that
+        hangs is ended: it would do so again, so that is a ModelError.
         """
         asked = self._child.ask(
             "load",
@@ -66,7 +67,10 @@ class ChatProcess:
             options=self.options.plain(),
             tuning=tuning,
         )
-        message, _ = asked.result()
+        try:
+            message, _ = self._child.patient(asked)
+        except StillWorking as error:
+            raise ModelError(silent(self.id)) from error
         self.context_tokens, self.cells = int(message["context_tokens"]), int(message["cells"])
         self.ready = True
 

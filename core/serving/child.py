@@ -12,8 +12,10 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as StillWorking
 from queue import SimpleQueue
 from typing import Any, cast
 
@@ -24,6 +26,9 @@ from core.settings import ROOT
 log = logging.getLogger(__name__)
 
 PATIENCE = 5.0  # seconds between asking a process to end and making it
+# Seconds without a word from a process that loads a model, after which it hangs. The first use of a model reads the
+# whole file without one: 40 GB of a slow disk.
+SILENCE = 600.0
 
 Reply = tuple[Message, bytes]
 
@@ -54,6 +59,7 @@ class Child:
         self._asked: dict[int, Future[Reply]] = {}
         self._lock = threading.Lock()
         self._gone = False
+        self._heard = time.monotonic()
         name = module.rpartition(".")[2]
         for work, title in ((self._write, "writer"), (self._read, "reader")):
             threading.Thread(target=work, name=f"{name}-{title}", daemon=True).start()
@@ -80,6 +86,20 @@ class Child:
             self._asked[number] = asked
         self._outgoing.put(({"op": op, "ask": number, **fields}, payload))
         return asked
+
+    def patient(self, asked: Future[Reply]) -> Reply:
+        """The answer, however long it takes while there is news on the way; a process that is silent is ended.
+
+        Raises what the answer raises, StillWorking when it was ended.
+        """
+        while (left := self._heard + SILENCE - time.monotonic()) > 0:
+            try:
+                return asked.result(left)
+            except StillWorking:
+                log.debug("process %d has not answered yet", self.pid)
+        log.error("process %d said nothing for %.0f s and is ended", self.pid, SILENCE)
+        self.kill()
+        raise StillWorking
 
     def kill(self) -> None:
         """End it at once, whatever it does; from now on it counts as gone."""
@@ -127,6 +147,7 @@ class Child:
     def _read(self) -> None:
         while (received := self._wire.receive()) is not None:
             message, payload = received
+            self._heard = time.monotonic()
             if "re" in message:
                 self._answer(message, payload)
             else:
@@ -156,6 +177,14 @@ class Child:
             asked.set_exception(from_code(str(error["code"]), str(error["message"])))
         else:
             asked.set_result((message, payload))
+
+
+def silent(model_id: str) -> str:
+    """For people: why a model that hangs while it is loaded is not there."""
+    return (
+        f"The model {model_id} could not be loaded: for {SILENCE / 60:.0f} minutes nothing was heard of it. "
+        "Try again, or choose another model."
+    )
 
 
 def _gone() -> ModelUnavailable:

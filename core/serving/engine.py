@@ -89,7 +89,7 @@ class Engine:
         generation = Generation(messages, options, listener, user)
         with suppress(ModelUnavailable):  # it has just ended: the request is prepared by the next one, in its turn
             if chat.alive:
-                self._prepare(generation, chat)
+                generation.prepare(chat)
         with self._changed:
             try:
                 self._refuse_when_full()
@@ -257,17 +257,11 @@ class Engine:
             self._cores.engine_rests(self)
         return None
 
-    def _prepare(self, generation: Generation, process: ChatProcess) -> None:
-        generation.prompt_tokens = process.prepare(generation.number, generation.messages, generation.options)
-        generation.process, generation.model = process, process.id
-
     def _prepare_again(self, generation: Generation, process: ChatProcess) -> None:
         """Another process has other tokens, and maybe a smaller context. Not under the lock: it may take its time."""
         error: GroundworkError | None = None
         try:
-            if generation.told and generation.model != process.id:
-                raise ModelCrashed("The model ended in the middle of this answer and another one took over. Ask again.")
-            self._prepare(generation, process)
+            generation.prepare(process)
         except ModelUnavailable:
             log.info("%s ended before it began; the request waits on", process.id)
         except GroundworkError as problem:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.errors import GroundworkError
+from core.errors import GroundworkError, ModelCrashed, ModelUnavailable
 from core.serving.chat_process import ChatProcess
 from core.types import ChatMessage, GenerationOptions
 
@@ -106,6 +106,7 @@ class Counts:
 
 SURE_TRIES = 1  # more at the same place, for a request that was alone in the process that ended
 UNSURE_TRIES = 2  # for one that waited in it, or was not alone
+PREPARED_TRIES = 2  # times that a process may end or hang while it turns the messages into tokens
 SHORT_TRIES = 5  # in processes that end before they are where the one before them was
 
 
@@ -133,6 +134,7 @@ class Generation:
     read: int = 0
     submitted: float = field(default_factory=time.monotonic)
     _mute: int = 0
+    _unprepared: int = 0  # processes in a row that ended while they prepared it
     _lost_at: tuple[int, int] = (-1, 0)  # the furthest that it got in a process that ended: tokens told, tokens read
     _again: int = 0  # processes in a row that ended where the one before had
     _short: int = 0  # processes since it got further that ended before that place
@@ -172,6 +174,24 @@ class Generation:
         if news != self._announced:
             self._announced = news
             self.listener(Position(position, seconds))
+
+    def prepare(self, process: ChatProcess) -> None:
+        """Have a process turn the messages into tokens.
+
+        Raises ContextTooLong, BadQuestion, ModelUnavailable when the process ended meanwhile; ModelCrashed when that
+        was not the first time, since then it seems to be the cause, or when it cannot go on with another model.
+        """
+        if self.told and self.model != process.id:
+            raise ModelCrashed("The model ended in the middle of this answer and another one took over. Ask again.")
+        try:
+            self.prompt_tokens = process.prepare(self.number, self.messages, self.options)
+        except ModelUnavailable as error:
+            self._unprepared += 1
+            if self._unprepared < PREPARED_TRIES:
+                raise
+            raise ModelCrashed("The model was lost twice before it had read this question. Ask differently.") from error
+        self._unprepared = 0
+        self.process, self.model = process, process.id
 
     def written_before(self) -> list[int]:
         """What the next process need not write again. A repeatable one is written again, but told only once."""

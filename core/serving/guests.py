@@ -6,8 +6,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 
-from core.errors import GroundworkError
 from core.serving.chat_process import ChatProcess
 from core.serving.engine import Engine
 
@@ -35,11 +35,10 @@ class Guests:
                 return
             self._leave()
             engine = self._make()
-            try:
+            with ExitStack() as undo:
+                undo.callback(engine.close)
                 process = self._load(model_id, engine)
-            except GroundworkError:
-                engine.close()
-                raise
+                undo.pop_all()
             engine.use(process)
             self._engine, self._id, self._used = engine, model_id, time.monotonic()
             threading.Thread(target=self._watch, args=(engine,), name="guest", daemon=True).start()

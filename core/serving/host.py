@@ -6,7 +6,6 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,30 +16,26 @@ from core.models.catalog import CatalogModel
 from core.models.status import ModelStatus
 from core.serving.chat_process import ChatProcess
 from core.serving.cores import Cores
-from core.serving.embedder import Embedder
+from core.serving.embedders import Embedders
 from core.serving.engine import Engine
 from core.serving.fitting import TooLarge, fitted
 from core.serving.guests import Guests
-from core.serving.loading import ChatLoader
-from core.serving.machine import memory_of, physical_cores
+from core.serving.loading import ChatLoader, Load, attempted
+from core.serving.machine import memory_of
 from core.serving.metrics import Metrics, State
 from core.serving.options import LoadOptions
-from core.serving.second_embedder import SecondEmbedder
+from core.serving.retries import Retries
 from core.serving.tunings import Tuner, Tunings
-from core.serving.vectors_process import VectorsProcess
 from core.serving.workshop import Workshop
 
 log = logging.getLogger(__name__)
 
 DELAYS = (0.0, 0.5, 1.0, 2.0, 5.0, 8.0)  # seconds before the next start of a process that ends again and again
-RETRIES = (1.0, 2.0, 5.0, 10.0, 20.0)  # seconds before a start is tried again that failed, maybe for want of memory
 QUIET = 60.0  # seconds without an end after which it counts as well again
-
-Load = Callable[[str], None]  # loads the model of that id and raises what went wrong
 
 
 class ModelHost:
-    """The engine and the embedder with their models, each ready as soon as it is loaded."""
+    """The engine and the embedders with their models, each ready as soon as it is loaded."""
 
     def __init__(
         self,
@@ -53,21 +48,21 @@ class ModelHost:
     ) -> None:
         self.store = store
         self._options, self._queue_limit = options, queue_limit
-        self._cores, self._work = Cores(), cache
+        self._cores = Cores()
         self.engine = Engine(
             queue_limit=queue_limit, cores=self._cores, ended=lambda which, end: self.metrics.ended(which, end)
         )
-        self._embedder: Embedder | None = None
-        self.second = SecondEmbedder(lambda model_id: self._made_embedder(model_id, ""))
-        self._form, self.reranker = form, ""
-        self.chat, self.embedding = ModelStatus("", "loading"), ModelStatus("", "loading")
-        tunings = Tunings(self._work / "tunings.json")
+        self.chat = ModelStatus("", "loading")
+        tunings = Tunings(cache / "tunings.json")
         self._loader = ChatLoader(store, tunings, Tuner(self._quiet))
+        self.embedders = Embedders(
+            self._loader, options, cores=self._cores, work=cache, form=form, queue_limit=queue_limit
+        )
         self.workshop = Workshop(store, options, tunings)
         self.guests = Guests(lambda: Engine(queue_limit=queue_limit, cores=self._cores), self._load_guest)
         self._retired = ""  # the model that made room for the one that is being loaded
         self._ends: list[float] = []
-        self._retried = 0  # how often in a row the same process could not be started again
+        self._retries = Retries()
         self._closing = threading.Event()
         self.metrics = Metrics(self.state)
         self._jobs: SimpleQueue[tuple[Load, str]] = SimpleQueue()
@@ -78,13 +73,16 @@ class ModelHost:
 
         The thread that is returned ends with the embedder, which takes longer.
         """
-        self.chat, self.embedding = ModelStatus(chat_id, "loading"), ModelStatus(embedder_id, "loading")
+        self.chat = ModelStatus(chat_id, "loading")
         self._jobs.put((self._load_chat, chat_id))
-        embedding = threading.Thread(
-            target=self._attempt, args=(self._load_embedder, embedder_id), name="embedder-loader", daemon=True
-        )
-        embedding.start()
-        return embedding
+        return self.embedders.start(embedder_id)
+
+    def load(self, model_id: str) -> None:
+        """Begin to load another chat model, or the embedding model if it is not loaded. Raises NotFound."""
+        if model_id == self.embedders.status.id:
+            self.embedders.start_again()
+        else:
+            self.change_chat(model_id)
 
     def change_chat(self, model_id: str) -> None:
         """Begin to load another chat model; the old one works until then. Raises NotFound for an unknown id."""
@@ -93,16 +91,8 @@ class ModelHost:
             self.chat = replace(self.chat, loading=model_id, error="", share=0.0)
         else:
             self.chat = ModelStatus(model_id, "loading")
+        self._retries.reset()
         self._jobs.put((self._load_chat, model_id))
-
-    def embedder(self, model_id: str = "") -> Embedder:
-        """The embedder, or a second one. Raises ModelUnavailable until it is loaded, NotFound, ModelMissing."""
-        if model_id and model_id != self.embedding.id:
-            self._loader.path(self._loader.find(model_id, "embedding"))
-            return self.second.find(model_id)
-        if self._embedder is None:
-            raise ModelUnavailable(self.embedding.error or "The embedding model is still loading. Try again soon.")
-        return self._embedder
 
     def chat_model(self) -> ChatProcess:
         """The chat model; maybe its process is being replaced. Raises ModelUnavailable until it is loaded."""
@@ -125,17 +115,17 @@ class ModelHost:
     @property
     def status(self) -> str:
         """Of both together: error before loading before ok."""
-        states = (self.chat.status, self.embedding.status)
+        states = (self.chat.status, self.embedders.status.status)
         return next((state for state in ("error", "loading") if state in states), "ok")
 
     def _quiet(self) -> bool:
         """Whether nothing is being computed or loaded."""
         resting = not (self.engine.running or self.engine.waiting)
-        return resting and self.status == "ok" and not (self._embedder and self._embedder.busy)
+        return resting and self.status == "ok" and not (self.embedders.first and self.embedders.first.busy)
 
     def state(self) -> State:
         """What the statistics look at."""
-        chat, embedder, counts = self.engine.chat, self._embedder, self.engine.counts
+        chat, embedder, counts = self.engine.chat, self.embedders.first, self.engine.counts
         processes = [("server", os.getpid())]
         processes += [("chat", chat.pid)] if chat else []
         processes += [("embedder", embedder.pid)] if embedder else []
@@ -159,30 +149,22 @@ class ModelHost:
             loading.close()
         self.guests.close()
         self.engine.close()
-        self.second.close()
-        if self._embedder:
-            self._embedder.close()
+        self.embedders.close()
 
     def _run(self) -> None:
         while True:
             self._attempt(*self._jobs.get())
 
     def _attempt(self, load: Load, model_id: str) -> None:
-        try:
-            load(model_id)
-        except GroundworkError as error:
-            log.warning("loading %s: %s", model_id, error)
-            self._failed(load, model_id, str(error))
-        except (ImportError, MemoryError, OSError, RuntimeError, ValueError) as error:
-            log.exception("loading %s", model_id)
-            sentence = f"The model {model_id} could not be loaded ({type(error).__name__}): the log tells more."
-            self._failed(load, model_id, sentence)
+        if error := attempted(load, model_id):
+            self._failed(load, model_id, error)
 
     def _load_chat(self, model_id: str) -> None:
         model = self._loader.find(model_id, "chat")
         options = self._fitted(model, self._loader.path(model))
         process = self._loader.load(model, options, hear=self.engine.hear, lost=self._lost)
-        self._retired, self._retried = "", 0
+        self._retired = ""
+        self._retries.reset()
         self.engine.use(process)
         self.chat = replace(self.chat, id=model.id, status="ok", error="", loading="", share=0.0)
 
@@ -227,7 +209,7 @@ class ModelHost:
             return  # another model has taken over meanwhile
         if self.chat.id != model_id and self.chat.status != "error":
             return  # another one took over, and is started again itself
-        self._closing.wait(DELAYS[min(len(self._ends), len(DELAYS)) - 1])
+        self._closing.wait(DELAYS[max(0, min(len(self._ends), len(DELAYS)) - 1)])
         if not self._closing.is_set():
             self._load_chat(model_id)
 
@@ -237,61 +219,22 @@ class ModelHost:
         self._load_chat(model_id)
         self.chat = replace(self.chat, error=sentence)
 
-    def _load_embedder(self, model_id: str) -> None:
-        self._embedder = self._made_embedder(model_id, self._form)
-        self._form = self._embedder.form
-        self.embedding = ModelStatus(model_id, "ok", form=self._form)
-
-    def _made_embedder(self, model_id: str, form: str) -> Embedder:
-        model = self._loader.find(model_id, "embedding")
-        folder, work = self._loader.path(model), self._work
-
-        def started(*, reranks: bool = model_id == self.embedding.id) -> VectorsProcess:
-            process = VectorsProcess(model.id, folder, work=work, form=form, phase=self._tell_phase)
-            if reranks:
-                self.reranker = self._load_reranker(process)
-            # A broken reranker may take the process along.
-            return started(reranks=False) if reranks and not process.alive else process
-
-        threads = self._options.threads or physical_cores()
-        return Embedder(started, threads=threads, cores=self._cores, queue_limit=self._queue_limit)
-
-    def _load_reranker(self, process: VectorsProcess) -> str:
-        """The id of the reranker that this process has loaded beside its model; "" without: search needs none."""
-        try:
-            if reranker := self._loader.reranker():
-                process.load_reranker(reranker.id, self._loader.path(reranker))
-                return reranker.id
-        except GroundworkError as error:
-            log.warning("search goes on without the reranker: %s", error)
-        return ""
-
-    def _tell_phase(self, phase: str) -> None:
-        self.embedding = replace(self.embedding, phase=phase)
-
-    def _failed(self, load: Load, model_id: str, sentence: str) -> None:
-        """An earlier chat model goes on; without one there is an error."""
-        if load == self._load_embedder:
-            self.embedding = ModelStatus(model_id, "error", sentence)
-        elif (old := self.engine.chat) and old.alive:
+    def _failed(self, load: Load, model_id: str, error: GroundworkError) -> None:
+        """An earlier model goes on; without one it is tried again if a process ended, or else there is an error."""
+        sentence = str(error)
+        ended = load == self._load_again or isinstance(error, ModelUnavailable)
+        if (old := self.engine.chat) and old.alive:
             self.chat = replace(self.chat, id=old.id, status="ok", error=sentence, loading="")
-        elif load == self._load_again and self._retried < len(RETRIES):
-            self._try_later(model_id, sentence)
         elif self._retired and self._retired != model_id:
             self.chat = replace(self.chat, id=self._retired, status="loading", loading="")
             self._jobs.put((partial(self._load_back, sentence), self._retired))
+        elif ended and (seconds := self._retries.later(partial(self._jobs.put, (self._load_again, model_id)))):
+            # Maybe the memory was short: those who wait hear why it takes longer.
+            self.chat = replace(self.chat, id=model_id, status="loading", error=sentence, loading="")
+            self.engine.delay(f"{sentence.rstrip('.')}; it is tried again in {seconds:.0f} s")
         else:
             self.engine.give_up(ModelUnavailable(sentence))
             self.chat = replace(self.chat, id=model_id, status="error", error=sentence, loading="")
-
-    def _try_later(self, model_id: str, sentence: str) -> None:
-        """The process that ended cannot be replaced now: those who wait hear why, and that it is tried again."""
-        seconds, self._retried = RETRIES[self._retried], self._retried + 1
-        self.chat = replace(self.chat, status="loading", error=sentence)
-        self.engine.delay(f"{sentence.rstrip('.')}; it is tried again in {seconds:.0f} s")
-        later = threading.Timer(seconds, self._jobs.put, ((self._load_again, model_id),))
-        later.daemon = True  # the server may end before
-        later.start()
 
 
 def require_model(asked: str, active: str) -> None:

@@ -57,11 +57,12 @@ def build_app(host: ModelHost, secret: str) -> FastAPI:
 
 async def healthz(request: Request) -> dict[str, Any]:
     host = host_of(request)
+    second = host.embedders.second
     return {
         "status": host.status,
         "chat": asdict(host.chat_status()),
-        "embedder": asdict(host.embedding),
-        "second_embedder": {"id": host.second.id, "status": "ok" if host.second.id else "", "form": host.second.form},
+        "embedder": asdict(host.embedders.status),
+        "second_embedder": {"id": second.id, "status": "ok" if second.id else "", "form": second.form},
         "queue": {"waiting": host.engine.waiting, "running": host.engine.running},
         "pid": os.getpid(),
     }
@@ -72,8 +73,7 @@ async def models(request: Request) -> dict[str, Any]:
     host = host_of(request)
     chat = host.engine.chat
     lengths = {chat.id: chat.context_tokens} if chat else {}
-    if host.embedding.status == "ok":
-        embedder = host.embedder()
+    if embedder := host.embedders.first:
         lengths[embedder.id] = embedder.max_tokens
     installed = [model for model in known_models(host.store).values() if is_installed(model, host.store)]
     items = [
@@ -93,7 +93,7 @@ async def models(request: Request) -> dict[str, Any]:
 
 async def embed(request: Request) -> JSONResponse:
     body = await read_body(request, EmbeddingsBody)
-    embedder = host_of(request).embedder(body.model)
+    embedder = host_of(request).embedders.find(body.model)
     job = embedder.submit(body.texts, question=body.priority == "query")
     found = await unless_gone(request, asyncio.wrap_future(job))
     return JSONResponse(embeddings(embedder.id, found, encoding=body.encoding_format))
@@ -102,11 +102,11 @@ async def embed(request: Request) -> JSONResponse:
 async def rerank(request: Request) -> dict[str, Any]:
     """Passages in the order in which they answer the query. Raises ModelMissing without a reranker."""
     body = await read_body(request, RerankBody)
-    host = host_of(request)
-    embedder = host.embedder()
-    if not host.reranker:
+    embedders = host_of(request).embedders
+    embedder = embedders.find()
+    if not embedders.reranker:
         raise ModelMissing("No reranker is installed. Groundwork works without one; the Models page lists some.")
-    require_model(body.model, host.reranker)
+    require_model(body.model, embedders.reranker)
     scores = await unless_gone(request, asyncio.wrap_future(embedder.rank(body.query, body.documents)))
     order = sorted(range(len(scores)), key=lambda place: -scores[place])[: body.top_n]
     results = [
@@ -114,7 +114,7 @@ async def rerank(request: Request) -> dict[str, Any]:
         | ({"document": {"text": body.documents[place]}} if body.return_documents else {})
         for place in order
     ]
-    return {"object": "list", "model": host.reranker, "results": results}
+    return {"object": "list", "model": embedders.reranker, "results": results}
 
 
 async def tokenize(request: Request) -> dict[str, Any]:
@@ -169,5 +169,5 @@ def _worked(work: Work) -> Response:
 
 async def load(request: Request) -> JSONResponse:
     body = await read_body(request, LoadBody)
-    host_of(request).change_chat(body.id)
+    host_of(request).load(body.id)
     return JSONResponse({"id": body.id, "status": "loading"}, 202)

@@ -1,18 +1,36 @@
-"""Starts the process of a chat model, tuned as was found best on this machine."""
+"""Finds the models of the store, and starts the process of a chat model, tuned as was found best on this machine."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from core.errors import GroundworkError, ModelUnavailable, NotFound
+from core.errors import GroundworkError, ModelError, ModelUnavailable, NotFound
 from core.models.catalog import CatalogModel, installed_path, is_installed
 from core.models.local import find_model, known_models
 from core.serving.chat_process import ChatProcess, Hear
 from core.serving.fitting import identity
 from core.serving.options import LoadOptions
 from core.serving.tunings import Tuner, Tunings
+
+log = logging.getLogger(__name__)
+
+Load = Callable[[str], None]  # loads the model of that id and raises what went wrong
+
+
+def attempted(load: Load, model_id: str) -> GroundworkError | None:
+    """Load, and return what went wrong: the server holds requests, and lives on without one of its models."""
+    try:
+        load(model_id)
+    except GroundworkError as error:
+        log.warning("loading %s: %s", model_id, error)
+        return error
+    except Exception as error:  # the edge of a job
+        log.exception("loading %s", model_id)
+        return ModelError(f"The model {model_id} could not be loaded ({type(error).__name__}): the log tells more.")
+    return None
 
 
 class ChatLoader:

@@ -53,16 +53,7 @@ class Office:
             answer = handler(message, payload) or {}
         except GroundworkError as error:
             answer = {"error": {"code": error.code, "message": str(error)}}
-        except (
-            ArithmeticError,
-            AttributeError,
-            LookupError,
-            MemoryError,
-            OSError,
-            RuntimeError,
-            TypeError,
-            ValueError,
-        ):
+        except Exception:  # the edge of a job: whoever asked waits for an answer, whatever happened
             log.exception("%s failed", message["op"])
             fault = ModelError(f"The model could not do it ({message['op']}): the log tells more.")
             answer = {"error": {"code": fault.code, "message": str(fault)}}

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import GroundworkError, ModelUnavailable
-from core.serving.child import Child, Reply
+from core.errors import GroundworkError, ModelError, ModelUnavailable
+from core.serving.child import Child, Reply, silent
 from core.serving.wire import Message
 
 MODULE = "core.serving.vectors"
@@ -35,7 +35,7 @@ class VectorsProcess:
     ) -> None:
         """`form` is how to compute, or "" for what is fastest here; `phase` hears what is being done.
 
-        Raises ModelMissing, ModelCorrupt, or ModelUnavailable when the process ended on the way.
+        Raises ModelMissing, ModelCorrupt, ModelError, or ModelUnavailable when the process ended on the way.
         """
         self.id = model_id
         self._phase = phase
@@ -43,7 +43,14 @@ class VectorsProcess:
         self._child = Child(MODULE, hear=self._listen, ended=lambda: None)
         asked = self._child.ask("load", model=model_id, folder=str(folder), work=str(work), form=form)
         try:
-            message, _ = asked.result()
+            message, _ = self._child.patient(asked)
+        except StillWorking as error:
+            raise ModelError(silent(model_id)) from error
+        except ModelUnavailable as error:
+            raise ModelUnavailable(
+                f"The embedding model {model_id} could not be loaded: {self.end or 'its process ended'}. "
+                "The memory may be too small. Close other programs; if it does not come back, restart Groundwork."
+            ) from error
         except GroundworkError:
             self._child.kill()
             raise

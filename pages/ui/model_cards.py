@@ -70,7 +70,7 @@ def _card(view: ModelView, health: Health, suits: Fit | None, newest: Measuremen
             return
         if view.download and view.download.error:
             st.warning(plain(view.download.error), icon=":material/info:")
-        _actions(view)
+        _actions(view, health)
         if newest:
             model_figures.history(state.services().workbench.measurements(model.id))
 
@@ -105,7 +105,7 @@ def _languages(codes: Sequence[str]) -> str:
     return plain(", ".join(codes[:4])) + more
 
 
-def _actions(view: ModelView) -> None:
+def _actions(view: ModelView, health: Health) -> None:
     model = view.model
     with st.container(horizontal=True):
         if not view.installed and model.fetchable:
@@ -118,7 +118,8 @@ def _actions(view: ModelView) -> None:
                 on_click=_fetch,
                 args=(model.id,),
             )
-        if view.installed and model.role == "chat" and (view.standing_by or not view.active):
+        answers = view.active and not view.standing_by and health.failed != model.id
+        if view.installed and model.role == "chat" and not answers:
             st.button(
                 "Use this model", key=f"use-{model.id}", icon=":material/swap_horiz:", on_click=_use, args=(model,)
             )

@@ -109,6 +109,28 @@ def test_impossible_file_is_refused_with_the_reason(tmp_path: Path, content: byt
         read_gguf(file)
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [
+        entry("llama.attention.head_count_kv", 9, struct.pack("<IQ", 8, 2) + text("a") + text("b")),
+        entry("llama.attention.head_count_kv", 9, struct.pack("<IQ", 4, 2_000) + bytes(8_000)),
+        entry("llama.attention.head_count_kv", 6, struct.pack("<f", float("inf"))),
+        entry("llama.attention.head_count_kv", 8, text("three")),
+        entry("llama.attention.head_count_kv", 5, struct.pack("<i", -1)),
+        entry("llama.attention.head_count", 9, struct.pack("<IQ", 8, 1) + text("a")),
+        entry("llama.attention.head_count", 9, struct.pack("<IQf", 6, 1, float("nan"))),
+        entry("llama.block_count", 10, struct.pack("<Q", 1 << 63)),
+        entry("llama.embedding_length", 9, struct.pack("<IQI", 4, 1, 64)),
+    ],
+    ids=range(9),
+)
+def test_size_that_no_model_has_is_refused_before_anything_is_computed_from_it(tmp_path: Path, entry: bytes) -> None:
+    file = tmp_path / "bad.gguf"
+    file.write_bytes(gguf(entry))
+    with pytest.raises(ModelCorrupt, match="is no number that a model can have"):
+        read_gguf(file)
+
+
 def test_missing_file_is_missing(tmp_path: Path) -> None:
     with pytest.raises(ModelMissing, match="gone.gguf"):
         read_gguf(tmp_path / "gone.gguf")

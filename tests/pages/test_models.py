@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.chat.comparisons import Contender
-from core.errors import ModelUnavailable
+from core.errors import Conflict, ModelUnavailable
 from core.models import fetch as fetching
 from core.models.catalog import CatalogModel, find
 from core.models.status import ModelStatus, ServerStatus
@@ -62,6 +62,31 @@ def test_another_model_is_chosen(visit: Open, live: Services, client: SmallClien
     assert client.loaded == SMALL
 
 
+def test_a_model_that_could_not_be_loaded_is_not_the_chosen_one_any_more(live: Services, client: SmallClient) -> None:
+    for model_id in (SMALL, DEFAULT, live.settings.embedding_model):
+        install(live, model_id)
+    words = ModelStatus("words", "ok")
+    live.models.activate(DEFAULT)
+    live.models.activate(SMALL)
+    client.status = lambda: ServerStatus("ok", ModelStatus(DEFAULT, "ok", loading=SMALL), words)  # type: ignore[method-assign]
+    look(live)
+    assert live.models.active_id() == SMALL
+    with pytest.raises(Conflict, match="is in use"):
+        live.models.remove(DEFAULT)
+    client.status = lambda: ServerStatus("ok", ModelStatus(DEFAULT, "ok", "It is damaged."), words)  # type: ignore[method-assign]
+    with pytest.raises(Conflict, match="is in use"):
+        live.models.remove(DEFAULT)
+    look(live)
+    assert live.models.active_id() == DEFAULT
+    live.models.remove(SMALL)
+
+
+def look(live: Services) -> None:
+    live.health.look_again()
+    live.health.current()
+    until(lambda: not live.health._looking, 10, "the look is over")
+
+
 def test_a_model_that_is_being_loaded_says_so(visit: Open, live: Services, client: SmallClient) -> None:
     for model_id in (SMALL, DEFAULT, live.settings.embedding_model):
         install(live, model_id)
@@ -71,6 +96,21 @@ def test_a_model_that_is_being_loaded_says_so(visit: Open, live: Services, clien
     at = fine(visit(PAGE))
     assert f"{SMALL} is being loaded; {DEFAULT} answers until then." in said(at)
     assert "Being loaded" in said(at)
+
+
+def test_the_active_model_can_be_tried_again_when_it_could_not_be_loaded(
+    visit: Open, live: Services, client: SmallClient
+) -> None:
+    for model_id in (DEFAULT, live.settings.embedding_model):
+        install(live, model_id)
+    assert f"use-{DEFAULT}" not in [button.key for button in fine(visit(PAGE)).button]
+    failed = ServerStatus("error", ModelStatus(DEFAULT, "error", "Too little memory."), ModelStatus("words", "ok"))
+    client.status = lambda: failed  # type: ignore[method-assign]
+    live.health.look_again()
+    at = visit(PAGE)
+    at.button(key=f"use-{DEFAULT}").click().run()
+    fine(at)
+    assert client.loaded == DEFAULT
 
 
 @pytest.mark.parametrize(

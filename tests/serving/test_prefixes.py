@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import numpy as np
 import pytest
 
 from core.models.catalog import find, installed_path
+from core.serving.native.__main__ import identity_of
 from core.serving.native.batch import Batch
 from core.serving.native.llama import Context, Model
 from core.serving.native.prefixes import SHORTEST, Prefixes
 from core.serving.native.state_files import StateFiles
+from core.serving.options import LoadOptions
 from tests.serving.conftest import CHAT
 
 pytestmark = pytest.mark.model
@@ -147,3 +150,17 @@ def test_only_the_newest_files_are_kept(tmp_path: Path) -> None:
     for number in range(20):
         files.write([number, *range(20)], np.zeros(10, np.uint8))
     assert len(list(tmp_path.glob("*.state"))) == 16
+
+
+def test_states_of_an_adapter_are_not_taken_for_those_of_another_in_its_place(tmp_path: Path) -> None:
+    adapter = tmp_path / "adapter.gguf"
+    adapter.write_bytes(b"one")
+    message = {"identity": "model", "options": LoadOptions(lora=((str(adapter), 1.0),)).plain()}
+    found = [identity_of(message), identity_of(message)]
+    adapter.write_bytes(b"another")
+    found.append(identity_of(message))
+    adapter.write_bytes(b"of size")
+    os.utime(adapter, ns=(1, 1))
+    found.append(identity_of(message))
+    assert found[0] == found[1]
+    assert len(set(found)) == 3

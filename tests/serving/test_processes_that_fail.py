@@ -6,20 +6,20 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import SimpleQueue
 
 import pytest
 
-from core.errors import Cancelled, ModelBusy, ModelCorrupt, ModelCrashed, ModelError, ModelUnavailable
+from core.errors import Cancelled, ModelBusy, ModelCorrupt, ModelCrashed, ModelError, ModelUnavailable, NotFound
 from core.models.catalog import find
-from core.serving import chat_process, host, second_embedder, vectors_process
+from core.serving import chat_process, child, host, retries, second_embedder, vectors_process
 from core.serving.chat_process import ChatProcess
 from core.serving.cores import Cores
 from core.serving.embedder import Embedder
 from core.serving.engine import Engine
-from core.serving.generation import Failure, Generation, News, Restarted, Text
+from core.serving.generation import PREPARED_TRIES, Failure, Generation, News, Restarted, Text
 from core.serving.host import ModelHost
 from core.serving.options import LoadOptions
 from core.serving.second_embedder import SecondEmbedder
@@ -147,16 +147,37 @@ def test_engine_that_gives_way_to_documents_is_not_taken_for_one_that_hangs(
     until(lambda: not process.alive, 10, "one that says nothing although it may is ended")
 
 
+def test_load_that_fails_as_nobody_thought_of_is_answered(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "toy.gguf.breaks").touch()
+    with pytest.raises(ModelError, match="the log tells more"):
+        use(engine, tmp_path)
+
+
+@pytest.mark.parametrize("start", [use, lambda _engine, folder: vectors(folder)], ids=["chat", "vectors"])
+def test_load_that_hangs_is_ended_when_nothing_was_heard_for_long(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: Callable[[Engine, Path], object]
+) -> None:
+    monkeypatch.setattr(child, "SILENCE", 3.0)
+    (tmp_path / "toy.gguf.hangs").touch()
+    (tmp_path / "hangs").touch()
+    with pytest.raises(ModelError, match="nothing was heard") as caught:
+        start(engine, tmp_path)
+    assert not isinstance(caught.value, ModelUnavailable), "it would be tried again"
+
+
 def hosted(store: Path) -> ModelHost:
     return ModelHost(store, LoadOptions(context_tokens=512, slots=1), cache=store, form="", queue_limit=8)
 
 
 @pytest.fixture
-def chat_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ModelHost, Path]]:
+def chat_host(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[ModelHost, Path]]:
     """A host whose chat model runs, and the file that makes its loading fail."""
     monkeypatch.setattr(host, "DELAYS", (0.0,))
-    monkeypatch.setattr(host, "RETRIES", (0.01, 0.02, 0.03))
+    monkeypatch.setattr(retries, "RETRIES", (0.01, 0.02, 0.03))
     model_id = imported(written(tmp_path), tmp_path)
+    (tmp_path / f"{model_id}.gguf.dies").write_text(getattr(request, "param", "0"))
     made = hosted(tmp_path)
     made.change_chat(model_id)
     until(lambda: made.chat.status == "ok", 30, "the chat model is loaded")
@@ -190,6 +211,66 @@ def test_model_that_can_never_be_started_again_is_given_up(chat_host: tuple[Mode
     assert "no memory" in str(failure.error)
     assert made.chat.status == "error"
     assert refuses.read_text() == "0"
+
+
+@pytest.mark.parametrize("chat_host", ["2"], indirect=True)
+def test_process_that_ends_while_it_first_loads_is_started_again(chat_host: tuple[ModelHost, Path]) -> None:
+    made, _ = chat_host
+    assert (made.chat.status, made.chat.error) == ("ok", "")
+    assert isinstance(until_news(ask(made.engine)[1], Text), Text)
+
+
+def test_process_that_ends_whenever_it_loads_is_given_up_and_can_be_wanted_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retries, "RETRIES", (0.01, 0.02))
+    monkeypatch.setattr(host, "DELAYS", (0.0,))
+    model_id = imported(written(tmp_path), tmp_path)
+    dies = tmp_path / f"{model_id}.gguf.dies"
+    dies.write_text("3")
+    made = hosted(tmp_path)
+    made.change_chat(model_id)
+    until(lambda: made.chat.status == "error", 60, "it is given up")
+    assert "could not be loaded" in made.chat.error
+    assert dies.read_text() == "0"
+    made.change_chat(model_id)
+    until(lambda: made.chat.status == "ok", 60, "it is loaded")
+    made.close()
+
+
+def test_question_that_ends_the_process_before_it_is_read_is_not_repeated_for_ever(
+    chat_host: tuple[ModelHost, Path],
+) -> None:
+    made, _ = chat_host
+    failure = until_news(ask(made.engine, "Let it die")[1], Failure)
+    assert isinstance(failure, Failure)
+    assert isinstance(failure.error, ModelCrashed)
+    assert "lost twice" in str(failure.error)
+    until(lambda: made.chat.restarts == PREPARED_TRIES and made.chat.status == "ok", 30, "the model is back")
+    assert isinstance(until_news(ask(made.engine)[1], Text), Text)
+
+
+def test_fault_that_nobody_thought_of_is_a_failed_load_and_the_old_model_goes_on(
+    chat_host: tuple[ModelHost, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, _ = chat_host
+    other = imported(written(tmp_path, name="Another"), tmp_path)
+
+    def miscounted(*_: object, **__: object) -> LoadOptions:
+        raise TypeError("unsupported operand")
+
+    monkeypatch.setattr(host, "fitted", miscounted)
+    made.change_chat(other)
+    until(lambda: made.chat.error, 30, "the load has failed")
+    assert (made.chat.status, made.chat.error) == (
+        "ok",
+        f"The model {other} could not be loaded (TypeError): the log tells more.",
+    )
+    assert isinstance(until_news(ask(made.engine)[1], Text), Text)
+    with pytest.raises(TypeError):
+        made.guests.invite(other)
+    engines = [thread for thread in threading.enumerate() if thread.name == "engine"]
+    assert len(engines) == 1, "the engine of the guest has ended"
 
 
 def vectors(work: Path) -> VectorsProcess:
@@ -254,22 +335,54 @@ def test_answers_go_on_while_an_embedder_that_died_in_its_turn_is_started_again(
     embedder.close()
 
 
+def installed_embedder(store: Path) -> None:
+    for file in find(EMBEDDER).files:  # of the right size is enough for what only looks whether it is there
+        (store / file.name).parent.mkdir(parents=True, exist_ok=True)
+        with (store / file.name).open("wb") as empty:
+            empty.truncate(file.bytes)
+
+
+def test_embedder_whose_process_ends_while_it_first_loads_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retries, "RETRIES", (0.01, 0.02, 0.03))
+    installed_embedder(tmp_path)
+    (tmp_path / "dies").write_text("2")
+    made = hosted(tmp_path)
+    made.start("none", EMBEDDER)
+    until(lambda: made.embedders.status.status == "ok", 60, "it is loaded")
+    assert len(made.embedders.find().submit(["text"], question=True).result(60).vectors) == 1
+    made.close()
+
+
+def test_embedder_that_was_missing_is_loaded_when_it_has_come(tmp_path: Path) -> None:
+    made = hosted(tmp_path)
+    made.start("none", EMBEDDER).join(60)
+    assert made.embedders.status.status == "error"
+    installed_embedder(tmp_path)
+    made.load(EMBEDDER)
+    until(lambda: made.embedders.status.status == "ok", 60, "it is loaded")
+    first = made.embedders.find()
+    made.load(EMBEDDER)
+    assert (made.embedders.status.status, made.embedders.find()) == ("ok", first), "once is enough"
+    with pytest.raises(NotFound):
+        made.load("multilingual-e5-small")
+    made.close()
+
+
 @pytest.mark.parametrize("fault", ["damaged", "die", "hang"])
 def test_search_by_meaning_goes_on_without_a_broken_reranker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     monkeypatch.setattr(vectors_process, "ANSWER_SECONDS", 2.0)
-    for file in find(EMBEDDER).files:  # of the right size is enough for what only looks whether it is there
-        (tmp_path / file.name).parent.mkdir(parents=True, exist_ok=True)
-        with (tmp_path / file.name).open("wb") as empty:
-            empty.truncate(file.bytes)
+    installed_embedder(tmp_path)
     (tmp_path / RERANKER).mkdir()
     (tmp_path / RERANKER / "config.json").touch()
     (tmp_path / RERANKER / fault).touch()
     made = hosted(tmp_path)
     made.start("none", EMBEDDER).join(60)
-    assert (made.embedding.status, made.reranker) == ("ok", "")
-    assert len(made.embedder().submit(["text"], question=True).result(60).vectors) == 1
+    assert (made.embedders.status.status, made.embedders.reranker) == ("ok", "")
+    assert len(made.embedders.find().submit(["text"], question=True).result(60).vectors) == 1
     made.close()
 
 

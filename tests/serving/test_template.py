@@ -121,6 +121,8 @@ def test_template_may_use_what_real_ones_use() -> None:
         ("{% include 'x' %}" + CONTENT, "fails"),
         ("{{ " + "(" * 5000, "cannot be read"),
         ("x" * 300_000, "too long"),
+        ("{% for a in [1] %}" * 25 + CONTENT + "{% endfor %}" * 25, "cannot be read.*nested"),
+        ("{% if 1 %}" * 120 + CONTENT + "{% endif %}" * 120, "cannot be read.*indentation"),
     ],
 )
 def test_unusable_template_is_refused_when_the_model_is_loaded(source: str, reason: str) -> None:

@@ -1,11 +1,14 @@
 """`python -m tests.serving.toy_chat`: a process in the place of a chat model, on the real wire, with no model in it.
 
 It says one word of what it began and then holds; prompts decide what goes wrong. `<file>.refuses` holds how often
-loading the file still fails.
+loading the file still fails, `<file>.dies` how often it still ends the process; with `<file>.hangs` it never ends, with
+`<file>.breaks` it fails as broken libraries do.
 """
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -24,15 +27,22 @@ class Desk:
         self._prepared: set[int] = set()
 
     def load(self, message: Message, _payload: bytes) -> dict[str, Any]:
-        refuses = Path(message["path"] + ".refuses")
-        if refuses.exists() and (left := int(refuses.read_text())):
-            refuses.write_text(str(left - 1))
+        path = message["path"]
+        if still(Path(f"{path}.refuses")):
             raise ModelError("There is no memory for it.")
+        if still(Path(f"{path}.dies")):
+            os._exit(9)
+        if Path(f"{path}.hangs").exists():
+            threading.Event().wait()
+        if Path(f"{path}.breaks").exists():
+            raise ImportError("libsomething.so: undefined symbol")
         return {"context_tokens": 512, "cells": 512}
 
     def prepare(self, message: Message, _payload: bytes) -> dict[str, Any]:
         if "slowly" in message["messages"][-1][1]:
             time.sleep(SLOW)
+        if "die" in message["messages"][-1][1]:
+            os._exit(9)
         self._prepared.add(message["id"])
         return {"tokens": 3}
 
@@ -54,6 +64,14 @@ class Desk:
 
     def ignore(self, _message: Message, _payload: bytes) -> dict[str, Any]:
         return {}
+
+
+def still(counter: Path) -> bool:
+    """Whether the number in the file is not 0 yet, which it is then one nearer to."""
+    left = int(counter.read_text()) if counter.exists() else 0
+    if left:
+        counter.write_text(str(left - 1))
+    return left > 0
 
 
 def main() -> None:

@@ -1,7 +1,8 @@
 """`python -m tests.serving.toy_vectors`: a process in the place of an embedding model, on the real wire.
 
 Texts decide what goes wrong: "hang" never ends, "die" ends the process. The folder of a reranker says the same by a
-file of that name in it. Every load is a line more in `loads` of the folder for work.
+file of that name in it. Every load is a line more in `loads` of the folder for work, where a file `hangs` lets it
+never end and `dies` says how often it still ends the process.
 """
 
 from __future__ import annotations
@@ -17,14 +18,20 @@ import numpy as np
 from core.errors import ModelCorrupt
 from core.serving.office import Office
 from core.serving.wire import Message
+from tests.serving.toy_chat import still
 
 DIMENSION = 2
 
 
 class Desk:
     def load(self, message: Message, _payload: bytes) -> dict[str, Any]:
-        with (Path(message["work"]) / "loads").open("a") as loads:
+        work = Path(message["work"])
+        with (work / "loads").open("a") as loads:
             loads.write(f"{message['model']}\n")
+        if still(work / "dies"):
+            os._exit(9)
+        if (work / "hangs").exists():
+            threading.Event().wait()
         return {"dimension": DIMENSION, "max_tokens": 8, "form": "toy"}
 
     def encode(self, message: Message, _payload: bytes) -> tuple[dict[str, Any], bytes]:

@@ -51,7 +51,7 @@ class Desk:
         with ThreadPoolExecutor(1, "loader") as loader:
             path, loading = Path(message["path"]), self._loading()
             chat = loader.submit(ChatModel.load, message["model"], path, options, loading=loading).result()
-        files = StateFiles(Path(options.state_folder), _identity(message)) if options.state_folder else None
+        files = StateFiles(Path(options.state_folder), identity_of(message)) if options.state_folder else None
         prefixes = Prefixes(chat.context, budget=options.prefix_mb << 20, files=files)
         batcher = Batcher(chat, prefixes=prefixes, drafting=Drafting())
         self._worker = Worker(chat, batcher, self._office.tell)
@@ -128,11 +128,13 @@ class Desk:
         return tell
 
 
-def _identity(message: Message) -> str:
+def identity_of(message: Message) -> str:
     """All that the state of a prompt depends on, besides its tokens."""
     options = message["options"]
     settings = [options[name] for name in ("cache_type_k", "cache_type_v", "lora", "rope_scaling", "rope_factor")]
-    parts = [message["identity"], llama_cpp.__version__, settings]
+    adapters = [Path(file).stat() for file, _ in options["lora"]]  # another file may take the place of one
+    stamps = [(found.st_size, found.st_mtime_ns) for found in adapters]
+    parts = [message["identity"], llama_cpp.__version__, settings, stamps]
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 

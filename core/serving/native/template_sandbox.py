@@ -40,6 +40,12 @@ _STRING_METHODS = {
     "replace", "rfind", "removeprefix", "removesuffix", "rsplit", "rstrip", "split", "splitlines", "startswith",
     "strip", "title", "upper",
 }
+# What Python raises for a template that jinja2 could read: SyntaxError for too many loops in each other, AssertionError
+# in jinja2's own compiler.
+_FAULTS = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, NameError, RuntimeError, StopIteration,
+    SyntaxError, TypeError, ValueError,
+)
 # fmt: on
 _DATE_FORMAT = re.compile(r"(?:%-?[A-Za-z%]|[^%]){0,64}")
 
@@ -218,7 +224,7 @@ def _within_limits() -> Iterator[None]:
         yield
     except TemplateError:
         raise
-    except (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError) as error:
+    except _FAULTS as error:
         raise TemplateError(f"{type(error).__name__}: {error}") from error
     finally:
         sys.settrace(before)
