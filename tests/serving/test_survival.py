@@ -21,7 +21,17 @@ from core.serving import engine as engine_module
 from core.serving.chat_process import ChatProcess
 from core.serving.engine import Engine
 from core.serving.fitting import fitted
-from core.serving.generation import SHORT_TRIES, SURE_TRIES, UNSURE_TRIES, Failure, Finish, Generation, News, Restarted, Text
+from core.serving.generation import (
+    SHORT_TRIES,
+    SURE_TRIES,
+    UNSURE_TRIES,
+    Failure,
+    Finish,
+    Generation,
+    News,
+    Restarted,
+    Text,
+)
 from core.serving.options import LoadOptions
 from core.types import ChatMessage, GenerationOptions
 from tests.application import until
