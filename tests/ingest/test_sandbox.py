@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from PIL import Image
 
 from core.errors import BadUpload, Cancelled, NoText, StorageFull, UnknownType
 from core.readers import Watched
@@ -21,7 +22,7 @@ from core.settings import ROOT
 from core.types import Document
 from ingest import answers, loaders, sandbox
 from ingest.loaders import parser_of
-from tests.ingest.made import pdf, slow_markdown
+from tests.ingest.made import package, pdf, slow_markdown
 
 LIMITS = {"seconds": 30.0, "memory_mb": 1024}
 
@@ -68,6 +69,39 @@ def test_the_child_reads_what_the_loader_reads(report: Path) -> None:
     direct = loaders.load(report, "report.pdf")
     assert (document.text, document.pages, document.headings) == (direct.text, direct.pages, direct.headings)
     assert (document.title, document.metadata, document.warnings) == (direct.title, direct.metadata, direct.warnings)
+
+
+def picture(form: str) -> bytes:
+    stream = io.BytesIO()
+    Image.new("L", (40, 20), 255).save(stream, form)
+    return stream.getvalue()
+
+
+CORPUS = "# text = Old roofs leak\n" + "".join(
+    f"{n}\t{word}" + "\t_" * 8 + "\n" for n, word in enumerate(("Old", "roofs", "leak"), 1)
+)
+KINDS = {
+    "a.conllu": CORPUS.encode(),
+    "a.srt": b"1\n00:00:01,000 --> 00:00:02,000\nOld roofs leak\n",
+    "a.vtt": b"WEBVTT\n\n00:01.000 --> 00:02.000\nOld roofs leak\n",
+    "a.svg": b'<svg xmlns="http://www.w3.org/2000/svg"><title>Roofs</title><text>Old roofs leak</text></svg>',
+    "a.mhtml": b"MIME-Version: 1.0\nContent-Type: multipart/related; boundary=x\n\n--x\nContent-Type: text/html\n\n"
+    b"<p>Old roofs leak</p>\n--x--\n",
+    **{f"a.{form}": picture(form) for form in ("webp", "bmp", "gif", "tiff")},
+}
+
+
+@pytest.mark.parametrize("name", [*KINDS, "a.zip"])
+def test_what_the_child_has_given_up_is_missed_by_no_loader(tmp_path: Path, name: str) -> None:
+    path = package(tmp_path / "zip", KINDS)
+    if name != "a.zip":
+        path = tmp_path / "stored"
+        path.write_bytes(KINDS[name])
+    read, direct = sandbox.parse(path, name, **LIMITS), loaders.load(path, name)
+    assert (read.media_type, read.text, read.pictures, read.warnings) == (
+        direct.media_type, direct.text, direct.pictures, direct.warnings
+    )  # fmt: skip
+    assert ("roofs leak" in read.text) == (not read.pictures)
 
 
 @pytest.mark.parametrize(
