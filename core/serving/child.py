@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 PATIENCE = 5.0  # seconds between asking a process to end and making it
 # Seconds without a word from a process that loads a model, after which it hangs. The first use of a model reads the
-# whole file without one: 40 GB of a slow disk.
+# whole file without one, 40 GB of a slow disk, and preparing an embedding model may take five minutes (errand.py).
 SILENCE = 600.0
 
 Reply = tuple[Message, bytes]
