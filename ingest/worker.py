@@ -135,7 +135,7 @@ class Worker:
             self._finish(job, lane, JobStatus.failed, sentence)
 
     def _release_dead(self) -> None:
-        living = self.presence.living()
+        living = {*self.presence.living(), self.id}  # whatever became of the file that says so
         lanes = ("", AT_EMBEDDING, *(f"{AT_READING}{number}" for number in range(1, MOST_READERS)))
         self.jobs.release_dead([worker + lane for worker in living for lane in lanes])
         self._looked = time.monotonic()

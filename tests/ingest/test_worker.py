@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from sqlalchemy import event, func, select
 
+from core import living
 from core.errors import ModelUnavailable
 from core.fsck import Fsck
 from core.jobs import Job
@@ -334,6 +338,7 @@ def test_the_jobs_of_a_dead_worker_are_taken_over_and_those_of_a_living_one_are_
     second, _ = add(live, text(2), "b.md")
     assert live.jobs.claim("999999999-1") is not None
     assert not is_alive(f"{os.getppid()}-1000")  # a process that lives, but began at another time
+    assert not is_alive(f"{os.getppid()}-1000-{'0' * 12}")
     Presence(live.settings.run).announce("999999999-1")
     thread = threading.Thread(target=working.run)
     thread.start()
@@ -343,6 +348,60 @@ def test_the_jobs_of_a_dead_worker_are_taken_over_and_those_of_a_living_one_are_
     thread.join(10)
     assert list(live.settings.run.glob("worker-*")) == []
     assert is_alive(working.id)
+
+
+@pytest.mark.usefixtures("clean")
+def test_a_clock_that_is_set_takes_no_work_away(
+    live: Services, working: Worker, stop: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "DEAD_EVERY", 0.0)
+    in_hand, _ = add(live, text(1), "in hand.md")
+    assert live.jobs.claim(working.id + "/embed") is not None
+    next_one, _ = add(live, text(2), "next.md")
+    began, older = (
+        psutil.Process.create_time,
+        f"{os.getppid()}-{round(psutil.Process(os.getppid()).create_time() * 1000)}",
+    )
+    assert is_alive(older)  # as earlier versions named processes, and systems without /proc do
+    monkeypatch.setattr(psutil.Process, "create_time", lambda process: began(process) + 3600)
+    thread = threading.Thread(target=working.run)
+    thread.start()
+    try:
+        until(lambda: status(live, next_one) == DocumentStatus.ready)
+        assert Presence(live.settings.run).living() == [working.id]
+        assert status(live, in_hand) == DocumentStatus.queued  # nobody took it for the work of a dead worker
+        assert not is_alive(older)
+    finally:
+        stop.set()
+        thread.join(10)
+
+
+def test_a_process_knows_itself_also_where_only_the_clock_tells_its_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(living, "BOOT_ID", tmp_path / "missing")
+    living._id_of.cache_clear()
+    try:
+        own, began = living.own_id(), psutil.Process.create_time
+        monkeypatch.setattr(psutil.Process, "create_time", lambda process: began(process) - 3600)
+        assert is_alive(own)
+        assert living.own_id() == own
+    finally:
+        living._id_of.cache_clear()
+
+
+def test_the_id_of_a_process_with_a_name_full_of_spaces_and_parentheses_is_found_until_it_ends(tmp_path: Path) -> None:
+    program = tmp_path / "a ) S (b"
+    shutil.copy(shutil.which("sleep") or "", program)
+    sleeping = subprocess.Popen([program, "60"])
+    try:
+        name = f"{sleeping.pid}-{living._start_since_boot(str(sleeping.pid))}"
+        assert is_alive(name)
+        sleeping.kill()
+        until(lambda: not is_alive(name))  # though its entry is still there
+    finally:
+        sleeping.kill()
+        sleeping.wait()
 
 
 def test_progress_is_seen_by_stage_and_count(live: Services, client: Hooked, working: Worker) -> None:
