@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,7 @@ from sqlalchemy import event, func, select
 from core import living
 from core.errors import ModelUnavailable
 from core.fsck import Fsck
-from core.jobs import Job
+from core.jobs import EMBED, READ, Job
 from core.living import is_alive
 from core.retrieval.store import Vectors
 from core.services import Services
@@ -28,6 +30,7 @@ from core.storage.tables import ChunkRow, DocumentRow, DocumentTextRow, JobRow, 
 from core.types import DocumentStatus, JobStatus, Scope
 from ingest import embedding, intake, worker
 from ingest.intake import Intake, IntakeOptions
+from ingest.lease import Lease
 from ingest.presence import Presence
 from ingest.worker import Worker
 from tests.ingest.made import pdf, slow_markdown, words
@@ -319,6 +322,83 @@ def test_a_full_disk_fails_no_document_and_each_goes_on_when_there_is_room(live:
     live.db.close()
     working.work_one()
     assert status(live, document_id) == DocumentStatus.ready
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE])
+def test_where_no_process_can_be_started_now_a_document_waits(
+    live: Services, working: Worker, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    document_id, job_id = add(live, text(1))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(subprocess, "Popen", refuse)
+        for _ in range(3):
+            working.work_one()
+            waiting = job(live, job_id)
+            assert (waiting.status, waiting.attempts, waiting.stage) == (JobStatus.queued, 0, worker.NO_PROCESS)
+            assert status(live, document_id) == DocumentStatus.processing
+    working.work_one()
+    assert status(live, document_id) == DocumentStatus.ready
+
+
+def test_what_goes_wrong_beside_the_jobs_ends_no_lane(
+    live: Services, working: Worker, stop: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document_id, job_id = add(live, text(1))
+    lanes = (working.reading, *working.beside, working.embedding)
+    failing = {lane.holder for lane in lanes}
+    leaseless = {READ, EMBED}
+    claim, begin = live.jobs.claim, Lease.__enter__
+
+    def once(holder: str, lane: str = "") -> Job | None:
+        if holder in failing:
+            failing.remove(holder)
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+        return claim(holder, lane)
+
+    def threadless(lease: Lease) -> Lease:
+        lane = job(live, lease.job_id).lane
+        if lane in leaseless:
+            leaseless.remove(lane)
+            raise RuntimeError("can't start new thread")
+        return begin(lease)
+
+    monkeypatch.setattr(live.jobs, "claim", once)
+    monkeypatch.setattr(Lease, "__enter__", threadless)
+    thread = threading.Thread(target=working.run)
+    thread.start()
+    try:
+        until(lambda: status(live, document_id) == DocumentStatus.ready and not failing)
+        assert (leaseless, job(live, job_id).attempts) == (set(), 1)
+    finally:
+        stop.set()
+        thread.join(10)
+
+
+def test_a_worker_whose_main_lane_ends_ends_as_a_whole(
+    live: Services, working: Worker, stop: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = live.jobs.claim
+
+    def leave(holder: str, lane: str = "") -> Job | None:
+        if holder == working.id:
+            raise SystemExit
+        return claim(holder, lane)
+
+    def run() -> None:
+        with suppress(SystemExit):
+            working.run()
+
+    monkeypatch.setattr(live.jobs, "claim", leave)
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert stop.is_set()
+    until(lambda: not [other for other in threading.enumerate() if other.name.startswith("lane-")])
 
 
 def test_a_missing_file_is_said(live: Services, working: Worker) -> None:
