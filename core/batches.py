@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -89,13 +89,14 @@ class Batches:
         with self.db.write() as session:
             _owned(session, batch_id, owner_id).seen = True
 
-    def stop_waiting(self, *, silent_since: datetime) -> int:
+    def stop_waiting(self, *, silent_since: datetime, but: Collection[str] = ()) -> int:
         """Say of batches what did not arrive, when nothing did since then. Returns how many batches that were.
 
-        Uploads are in memory until they are stored: what ends the process then is told here, and not passed over.
+        Uploads are in memory until they are stored: what ends the process then is told here, and not passed over. Those
+        of the batches `but` are still there.
         """
         stopped = 0
-        silent = (BatchRow.expected > 0, BatchRow.touched_at < silent_since)
+        silent = (BatchRow.expected > 0, BatchRow.touched_at < silent_since, BatchRow.id.not_in(but))
         with self.db.read() as session:
             ids = session.scalars(select(BatchRow.id).where(*silent)).all()
         for id in ids:

@@ -16,6 +16,7 @@
     ├── StorageError             the data folder or the database cannot do it
     │   ├── StorageBusy          locked by somebody else for too long
     │   ├── StorageFull          no space left
+    │   ├── MachineBusy          no memory, process or open file to spare now
     │   └── DatabaseTooNew       made by a newer version of Groundwork
     └── ModelError               the model server, or a model file
         ├── ModelMissing         not downloaded
@@ -132,6 +133,10 @@ class StorageFull(StorageError):
     """No space left where the data folder is."""
 
     status = 507
+
+
+class MachineBusy(StorageError):
+    """The system gives no more memory, processes or open files now; later it may."""
 
 
 class DatabaseTooNew(StorageError):

@@ -132,7 +132,7 @@ class Services:
             self.tidying.round()
 
     def close(self) -> None:
-        """End turns with what they have, then the processes, then save the index."""
+        """End turns with what they have, then the processes, take in what has arrived, then save the index."""
         self.turns.stop_all()
         self.namer.closing.set()
         for working in (self.models, self.workbench, self.evaluations, self.endpoints.trials):
@@ -143,6 +143,7 @@ class Services:
         closing.start()
         self.model_server.close()
         closing.join()
+        self.arrivals.close(DRAIN_SECONDS)  # last: until here it had all that time too
         self.index.close()
         self.release()
 
@@ -230,16 +231,17 @@ def build(settings: Settings, client: ModelClient | None = None, *, beside: Serv
     records = TurnRecords(db, prompts, pipelines, recipe)
     turns = Turns(chain, conversations, records, namer.name)
     batches, library = Batches(db), Library(db, documents)
+    arrivals = Arrivals(documents, batches)
     rebuilds = Rebuilds(db, jobs, settings.embedding_model)
     deletions = Deletions(db, files, index)
     return Services(
-        settings, db, accounts, files, jobs, batches, documents, Arrivals(documents, batches),
+        settings, db, accounts, files, jobs, batches, documents, arrivals,
         Overview(db, jobs, batches, library, rebuilds), library, sources,
         deletions, chunks, client, endpoints, models,
         workbench, comparisons, HealthWatch(models, client), index,
         rebuilds, chain, prompts, conversations, turns, Answers(db), replays,
         PagePictures(documents), namer, FeedbackBook(db), Samples(documents, SAMPLES), Evaluations(db),
-        Tidying(db, documents, batches, deletions, index),
+        Tidying(db, documents, batches, arrivals, deletions, index),
     )  # fmt: skip
 
 

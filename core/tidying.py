@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from core.arrivals import Arrivals
 from core.batches import Batches
 from core.deletions import Deletions
 from core.documents import Documents
@@ -37,11 +38,13 @@ class Tidying:
     """Its rounds are called every few minutes by the thread that tends the application."""
 
     def __init__(
-        self, db: Database, documents: Documents, batches: Batches, deletions: Deletions, index: ServingIndex
-    ) -> None:
+        self, db: Database, documents: Documents, batches: Batches, arrivals: Arrivals, deletions: Deletions,
+        index: ServingIndex,
+    ) -> None:  # fmt: skip
         self.db = db
         self.documents = documents
         self.batches = batches
+        self.arrivals = arrivals
         self.deletions = deletions
         self.index = index
 
@@ -72,4 +75,5 @@ class Tidying:
         self.documents.sweep(older_than=time.time() - ABANDONED)
 
     def _batches(self) -> None:
-        self.batches.stop_waiting(silent_since=datetime.now(UTC) - timedelta(seconds=ABANDONED))
+        silent_since = datetime.now(UTC) - timedelta(seconds=ABANDONED)
+        self.batches.stop_waiting(silent_since=silent_since, but=self.arrivals.in_hand())

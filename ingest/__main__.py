@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import logging
 import os
@@ -11,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -19,7 +20,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from core.accounts import LOCAL
-from core.errors import GroundworkError, ModelUnavailable
+from core.errors import GroundworkError, ModelUnavailable, StorageError
 from core.jobs import Job, Jobs
 from core.models.catalog import find, installed_path
 from core.models.client import ModelClient
@@ -31,7 +32,7 @@ from core.storage.db import Database
 from core.storage.files import FileStore
 from core.storage.migrations import upgrade
 from ingest import sandbox, source_command
-from ingest.adding import add_file, complete, find_files, follow, sentence
+from ingest.adding import Outcome, add_file, complete, find_files, follow, sentence
 from ingest.intake import WAITING, Embedder, Intake, IntakeOptions
 from ingest.presence import Presence
 from ingest.reading import ReadingOptions
@@ -52,6 +53,9 @@ ENDING = 6.0  # seconds for an orderly end, once the parent is gone
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """0 is success, 1 that something failed, 2 a wrong call."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that is no text, or not in this encoding, ends nothing
+            stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     try:
         if options.command == "characters":
@@ -117,15 +121,14 @@ def _add(options: argparse.Namespace) -> int:
 def _add_files(live: Services, options: argparse.Namespace) -> int:
     owner_id = live.accounts.who().id
     addresses = [path for path in options.paths if source_command.is_address(path)]
-    files = list(find_files([Path(path) for path in options.paths if path not in addresses]))
+    outcomes: list[Outcome] = []
+    files = list(find_files([Path(path) for path in options.paths if path not in addresses], outcomes))
     collection_id = live.documents.collection(options.collection, owner_id=owner_id) if options.collection else None
-    batch_id = live.batches.begin(owner_id=owner_id, expected=len(files)) if len(files) > 1 else None
-    outcomes = [
-        add_file(live.documents, path, owner_id=owner_id, collection_id=collection_id, batch_id=batch_id)
-        for path in files
-    ]
-    if batch_id is not None:
-        live.batches.complete(batch_id, owner_id=owner_id)
+    with _batch(live, len(files), owner_id) as batch_id:
+        outcomes += [
+            add_file(live.documents, path, owner_id=owner_id, collection_id=collection_id, batch_id=batch_id)
+            for path in files
+        ]
     outcomes += source_command.add_addresses(live, addresses, options, collection_id)
     working = bool(Presence(live.settings.run).living())
     if options.wait:
@@ -140,6 +143,20 @@ def _add_files(live: Services, options: argparse.Namespace) -> int:
     elif files and not (options.wait or working):
         _say("Groundwork does not run now: the files are read when it starts, or at once with --wait.")
     return 1 if any(outcome.error for outcome in outcomes) else 0
+
+
+@contextmanager
+def _batch(live: Services, number: int, owner_id: str) -> Iterator[str | None]:
+    """The batch of many files, which expects no more of them after the block, whatever ended that; None for one."""
+    if number < 2:
+        yield None
+        return
+    batch_id = live.batches.begin(owner_id=owner_id, expected=number)
+    try:
+        yield batch_id
+    finally:
+        with suppress(StorageError):  # then the sweep says what did not come
+            live.batches.complete(batch_id, owner_id=owner_id)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.errors import BadUpload, NoText
+from core.storage.db import translated
 from core.types import Document
 from ingest import sandbox
 from ingest.loaders.draft import listed
@@ -49,7 +50,8 @@ def read(
 ) -> Document:
     """Read a file, scans and pictures included. No limit of time covers all pages of a scan, but one each page.
 
-    Raises BadUpload (also UnknownType, NoText), Cancelled, SettingsError for languages that are not installed.
+    Raises BadUpload (also UnknownType, NoText), Cancelled, SettingsError for languages that are not installed,
+    StorageFull and MachineBusy when there is no room for it now.
     """
     document = sandbox.parse(path, name, seconds=options.seconds, memory_mb=options.memory_mb, cancelled=cancelled)
     if not document.pictures:
@@ -80,7 +82,7 @@ def _recognised(
         if number in found:
             continue
         recognition.report(len(found), len(wanted))
-        with tempfile.TemporaryFile() as picture:
+        with translated(Path(tempfile.gettempdir()) / "picture"), tempfile.TemporaryFile() as picture:
             try:
                 sandbox.draw(
                     path, name, number, picture, seconds=options.page_seconds, memory_mb=options.memory_mb,

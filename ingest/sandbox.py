@@ -26,7 +26,7 @@ def parse(
     """Read the file in a child process.
 
     Raises BadUpload (also UnknownType, NoText) with a sentence that names the file, Cancelled within a moment of
-    `cancelled()` turning true, StorageFull when there is no room for the answer.
+    `cancelled()` turning true, StorageFull when there is no room for the answer, MachineBusy when none for the child.
     """
     with translated(Path(tempfile.gettempdir()) / "answer"), tempfile.TemporaryFile() as answer:
         _run(answer, path, name, Limits(seconds, memory_mb), cancelled)

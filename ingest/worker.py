@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from uuid import uuid4
 
-from core.errors import Cancelled, GroundworkError, StorageBusy, StorageError, StorageFull
+from core.errors import Cancelled, GroundworkError, MachineBusy, StorageBusy, StorageError, StorageFull
 from core.jobs import EMBED, READ, Job, Jobs
 from core.living import own_id
 from core.retrieval.serving import REBUILD, RECUT
@@ -24,8 +24,9 @@ log = logging.getLogger(__name__)
 
 IDLE = 0.3  # seconds between two looks into an empty queue
 STORAGE_PAUSE = 2.0  # seconds before asking a full or locked database again
-FULL_PAUSE = 10.0  # seconds before storing again what the disk had no room for
+FULL_PAUSE = 10.0  # seconds before trying again what the disk or the memory had no room for
 NO_ROOM = "waiting for room on the disk"
+NO_PROCESS = "waiting until this machine has room for it"
 DEAD_EVERY = 5.0  # seconds between two looks for workers that died
 # Added to the worker's id in these lanes: each lane holds its jobs apart.
 AT_EMBEDDING, AT_READING = "/embed", "/read"
@@ -76,6 +77,7 @@ class Worker:
             for thread in beside:
                 thread.join()
         finally:
+            self.stop.set()  # whatever ended this lane: a process that goes on without it is not started again
             self.presence.withdraw(self.id)
 
     def work_one(self) -> bool:
@@ -84,9 +86,14 @@ class Worker:
         return self._work_next(self.embedding) or read
 
     def _keep_working(self, lane: _Lane) -> None:
+        """The last edge of a lane: what is wrong beside its jobs is logged, and it goes on a moment later."""
         while not self.stop.is_set():
-            if not self._work_next(lane):
-                self.stop.wait(IDLE)
+            try:
+                pause = 0.0 if self._work_next(lane) else IDLE
+            except Exception:
+                log.exception("the lane %s was interrupted", lane.holder)
+                pause = STORAGE_PAUSE
+            self.stop.wait(pause)
 
     def _work_next(self, lane: _Lane) -> bool:
         try:
@@ -99,8 +106,12 @@ class Worker:
             return False
         if job is None:
             return False
-        with Lease(self.jobs, job.id, lane.holder, self.stop) as lease:
-            self._work(job, lane, lease)
+        try:
+            with Lease(self.jobs, job.id, lane.holder, self.stop) as lease:
+                self._work(job, lane, lease)
+        except Exception:  # beside the work: the lease has got no thread, or the end could not be written down
+            self._release(job, lane)
+            raise
         return True
 
     def _work(self, job: Job, lane: _Lane, lease: Lease) -> None:
@@ -119,10 +130,10 @@ class Worker:
         except StorageBusy:
             self._release(job, lane)  # nothing is wrong with the document: it waits for its next turn
             self.stop.wait(STORAGE_PAUSE)
-        except StorageFull as error:
+        except (StorageFull, MachineBusy) as error:
             log.warning("job %s has to wait: %s", job.id, error)
             with suppress(Cancelled):
-                lease.report(NO_ROOM)
+                lease.report(NO_ROOM if isinstance(error, StorageFull) else NO_PROCESS)
                 lease.wait(FULL_PAUSE)
             self._release(job, lane)
         except GroundworkError as error:
@@ -135,7 +146,7 @@ class Worker:
             self._finish(job, lane, JobStatus.failed, sentence)
 
     def _release_dead(self) -> None:
-        living = self.presence.living()
+        living = {*self.presence.living(), self.id}  # whatever became of the file that says so
         lanes = ("", AT_EMBEDDING, *(f"{AT_READING}{number}" for number in range(1, MOST_READERS)))
         self.jobs.release_dead([worker + lane for worker in living for lane in lanes])
         self._looked = time.monotonic()

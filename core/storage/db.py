@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 
-from core.errors import GroundworkError, StorageBusy, StorageError, StorageFull
+from core.errors import GroundworkError, MachineBusy, StorageBusy, StorageError, StorageFull
 
 # The WAL-reset bug can corrupt a database that two connections write to; it is fixed from this version on.
 OLDEST_SQLITE = (3, 51, 3)
@@ -125,7 +125,7 @@ def holds_document(copy: Path, document_id: str) -> bool:
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Turn what SQLite and the system say about a full, locked or broken disk into sentences for people."""
+    """Turn what SQLite and the system say about a full, locked or broken disk, or too little memory, into sentences."""
     try:
         yield
     except GroundworkError:
@@ -141,6 +141,10 @@ def translated(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise _full(path) from error
+        if error.errno in (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE):
+            raise MachineBusy(
+                f"This machine has no room for more work now ({error.strerror}). Close other programs or try again."
+            ) from error
         raise
 
 

@@ -32,6 +32,7 @@ def recognise(
 
     Raises Cancelled within a moment of `cancelled()` turning true.
     """
+    picture.seek(0, os.SEEK_END)  # forgets what was read ahead: closing a file that nobody read on would fail else
     os.lseek(picture.fileno(), 0, os.SEEK_SET)  # the recogniser reads from here; a buffered seek may not move it
     with tempfile.TemporaryFile() as answer:
         process = subprocess.Popen(

@@ -91,16 +91,21 @@ class Keeper:
             self.release()
 
     def _repeat(self, turn: Callable[[], bool]) -> None:
+        """The job edge of turns, as `_guarded` is that of looks: whatever goes wrong in one, there is a next."""
         while not self.stop.is_set():
             try:
                 busy = turn()
-            except StorageError as error:
+            except (StorageError, OSError) as error:
                 log.warning("sources have to wait: %s", error)
                 self.stop.wait(STORAGE_PAUSE)
                 continue
             except GroundworkError as error:
                 log.warning("sources could not be followed: %s", error)
                 busy = False
+            except Exception:
+                log.exception("a turn of following sources failed")
+                self.stop.wait(STORAGE_PAUSE)
+                continue
             if not busy:
                 self.stop.wait(IDLE_SECONDS)
 

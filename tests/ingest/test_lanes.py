@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from sqlalchemy import func, select
 
@@ -192,9 +194,8 @@ def test_the_same_bytes_of_two_people_are_read_apart_and_embedded_once(
     monkeypatch.setattr(sandbox, "parse", lambda *args, **more: reads.append(args[1]) or parse(*args, **more))
     mine, theirs = add(live, text(30), "mine.md"), add(live, text(30), "theirs.md", OTHER)
     workers = [worker(live, counted), worker(live, counted)]
-    # Both are this process; their ids differ by a millisecond of its start, or each would take the other for dead.
-    number, _, started = workers[0].id.partition("-")
-    second = f"{number}-{int(started) + 1}"
+    # Both are this process, under its own name and that of earlier versions, or one would take the other for dead.
+    second = f"{os.getpid()}-{round(psutil.Process().create_time() * 1000)}"
     workers[1].reading = replace(workers[1].reading, holder=second)
     workers[1].embedding = replace(workers[1].embedding, holder=second + AT_EMBEDDING)
     for holder in (workers[0].id, second):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import struct
+import subprocess
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from core.errors import BadUpload, Cancelled, NoText, SettingsError
+from core.errors import BadUpload, Cancelled, MachineBusy, NoText, SettingsError
 from core.types import Document, Heading, Page
 from ingest import sandbox
 from ingest.loaders.text_quality import GOOD, quality
@@ -88,6 +92,23 @@ def test_recognition_is_cancelled_in_the_middle_of_a_page(tmp_path: Path) -> Non
         )
     assert began
     assert kept == [], "the page was not read to its end"
+
+
+@needs_tesseract
+def test_a_recogniser_that_cannot_be_started_now_is_no_fault_of_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = subprocess.Popen
+
+    def refuse(command: list[str], **more: Any) -> Any:
+        if any("tesseract" in part for part in command):
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return start(command, **more)
+
+    find_engine("eng")  # which asks it for its languages, once
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    with pytest.raises(MachineBusy, match="no room for more work now"):
+        read(saved(tmp_path / "scan.png", page_picture(SENTENCE)), "scan.png", OPTIONS)
 
 
 @needs_tesseract

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from sqlalchemy import event, func, select
 
+from core import living
 from core.errors import ModelUnavailable
 from core.fsck import Fsck
-from core.jobs import Job
+from core.jobs import EMBED, READ, Job
 from core.living import is_alive
 from core.retrieval.store import Vectors
 from core.services import Services
@@ -24,6 +30,7 @@ from core.storage.tables import ChunkRow, DocumentRow, DocumentTextRow, JobRow, 
 from core.types import DocumentStatus, JobStatus, Scope
 from ingest import embedding, intake, worker
 from ingest.intake import Intake, IntakeOptions
+from ingest.lease import Lease
 from ingest.presence import Presence
 from ingest.worker import Worker
 from tests.ingest.made import pdf, slow_markdown, words
@@ -317,6 +324,83 @@ def test_a_full_disk_fails_no_document_and_each_goes_on_when_there_is_room(live:
     assert status(live, document_id) == DocumentStatus.ready
 
 
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE])
+def test_where_no_process_can_be_started_now_a_document_waits(
+    live: Services, working: Worker, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    document_id, job_id = add(live, text(1))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(subprocess, "Popen", refuse)
+        for _ in range(3):
+            working.work_one()
+            waiting = job(live, job_id)
+            assert (waiting.status, waiting.attempts, waiting.stage) == (JobStatus.queued, 0, worker.NO_PROCESS)
+            assert status(live, document_id) == DocumentStatus.processing
+    working.work_one()
+    assert status(live, document_id) == DocumentStatus.ready
+
+
+def test_what_goes_wrong_beside_the_jobs_ends_no_lane(
+    live: Services, working: Worker, stop: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document_id, job_id = add(live, text(1))
+    lanes = (working.reading, *working.beside, working.embedding)
+    failing = {lane.holder for lane in lanes}
+    leaseless = {READ, EMBED}
+    claim, begin = live.jobs.claim, Lease.__enter__
+
+    def once(holder: str, lane: str = "") -> Job | None:
+        if holder in failing:
+            failing.remove(holder)
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+        return claim(holder, lane)
+
+    def threadless(lease: Lease) -> Lease:
+        lane = job(live, lease.job_id).lane
+        if lane in leaseless:
+            leaseless.remove(lane)
+            raise RuntimeError("can't start new thread")
+        return begin(lease)
+
+    monkeypatch.setattr(live.jobs, "claim", once)
+    monkeypatch.setattr(Lease, "__enter__", threadless)
+    thread = threading.Thread(target=working.run)
+    thread.start()
+    try:
+        until(lambda: status(live, document_id) == DocumentStatus.ready and not failing)
+        assert (leaseless, job(live, job_id).attempts) == (set(), 1)
+    finally:
+        stop.set()
+        thread.join(10)
+
+
+def test_a_worker_whose_main_lane_ends_ends_as_a_whole(
+    live: Services, working: Worker, stop: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = live.jobs.claim
+
+    def leave(holder: str, lane: str = "") -> Job | None:
+        if holder == working.id:
+            raise SystemExit
+        return claim(holder, lane)
+
+    def run() -> None:
+        with suppress(SystemExit):
+            working.run()
+
+    monkeypatch.setattr(live.jobs, "claim", leave)
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert stop.is_set()
+    until(lambda: not [other for other in threading.enumerate() if other.name.startswith("lane-")])
+
+
 def test_a_missing_file_is_said(live: Services, working: Worker) -> None:
     document_id, job_id = add(live, text(1))
     FileStore(live.settings.files).remove(live.documents.get(document_id, owner_id=OWNER).sha256)
@@ -334,6 +418,7 @@ def test_the_jobs_of_a_dead_worker_are_taken_over_and_those_of_a_living_one_are_
     second, _ = add(live, text(2), "b.md")
     assert live.jobs.claim("999999999-1") is not None
     assert not is_alive(f"{os.getppid()}-1000")  # a process that lives, but began at another time
+    assert not is_alive(f"{os.getppid()}-1000-{'0' * 12}")
     Presence(live.settings.run).announce("999999999-1")
     thread = threading.Thread(target=working.run)
     thread.start()
@@ -343,6 +428,60 @@ def test_the_jobs_of_a_dead_worker_are_taken_over_and_those_of_a_living_one_are_
     thread.join(10)
     assert list(live.settings.run.glob("worker-*")) == []
     assert is_alive(working.id)
+
+
+@pytest.mark.usefixtures("clean")
+def test_a_clock_that_is_set_takes_no_work_away(
+    live: Services, working: Worker, stop: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "DEAD_EVERY", 0.0)
+    in_hand, _ = add(live, text(1), "in hand.md")
+    assert live.jobs.claim(working.id + "/embed") is not None
+    next_one, _ = add(live, text(2), "next.md")
+    began, older = (
+        psutil.Process.create_time,
+        f"{os.getppid()}-{round(psutil.Process(os.getppid()).create_time() * 1000)}",
+    )
+    assert is_alive(older)  # as earlier versions named processes, and systems without /proc do
+    monkeypatch.setattr(psutil.Process, "create_time", lambda process: began(process) + 3600)
+    thread = threading.Thread(target=working.run)
+    thread.start()
+    try:
+        until(lambda: status(live, next_one) == DocumentStatus.ready)
+        assert Presence(live.settings.run).living() == [working.id]
+        assert status(live, in_hand) == DocumentStatus.queued  # nobody took it for the work of a dead worker
+        assert not is_alive(older)
+    finally:
+        stop.set()
+        thread.join(10)
+
+
+def test_a_process_knows_itself_also_where_only_the_clock_tells_its_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(living, "BOOT_ID", tmp_path / "missing")
+    living._id_of.cache_clear()
+    try:
+        own, began = living.own_id(), psutil.Process.create_time
+        monkeypatch.setattr(psutil.Process, "create_time", lambda process: began(process) - 3600)
+        assert is_alive(own)
+        assert living.own_id() == own
+    finally:
+        living._id_of.cache_clear()
+
+
+def test_the_id_of_a_process_with_a_name_full_of_spaces_and_parentheses_is_found_until_it_ends(tmp_path: Path) -> None:
+    program = tmp_path / "a ) S (b"
+    shutil.copy(shutil.which("sleep") or "", program)
+    sleeping = subprocess.Popen([program, "60"])
+    try:
+        name = f"{sleeping.pid}-{living._start_since_boot(str(sleeping.pid))}"
+        assert is_alive(name)
+        sleeping.kill()
+        until(lambda: not is_alive(name))  # though its entry is still there
+    finally:
+        sleeping.kill()
+        sleeping.wait()
 
 
 def test_progress_is_seen_by_stage_and_count(live: Services, client: Hooked, working: Worker) -> None:

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -67,6 +68,13 @@ def write(path: Path, text: str, *, age: float = 100.0) -> Path:
     path.write_text(text)
     os.utime(path, (time.time() - age, time.time() - age))
     return path
+
+
+def until(holds: Callable[[], object], seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.02)
 
 
 def ids(live: Services) -> dict[str, str]:
@@ -501,6 +509,34 @@ def test_a_folder_whose_files_do_not_fit_holds_up_neither_the_others_nor_what_fr
     keeper.turn_of_folders(due_only=False)
     assert names(live) == ["large.md", "small.md"]
     assert live.sources.get(first.id, owner_id=OWNER).error == ""
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EACCES, os.strerror(errno.EACCES)), ValueError("unforeseen")])
+def test_a_deletion_that_the_disk_refuses_ends_nothing(
+    live: Services, folder: Path, keeper: Keeper, follow: Follow, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    for name in ("SCAN_SECONDS", "SLOW_SHARE", "IDLE_SECONDS", "STORAGE_PAUSE"):
+        monkeypatch.setattr(f"ingest.sources.keeper.{name}", 0.02)
+    path = write(folder / "a.md", "a")
+    follow(2)
+    assert names(live) == ["a.md"]
+    refused = threading.Event()
+
+    def refuse(_sha256: str) -> None:
+        refused.set()
+        raise error
+
+    monkeypatch.setattr(live.files, "remove", refuse)
+    path.unlink()
+    keeper.start()
+    try:
+        assert refused.wait(20)
+        write(folder / "b.md", "b")
+        until(lambda: names(live) == ["b.md"])
+        assert keeper._lock.is_locked
+    finally:
+        keeper.stop.set()
+        until(lambda: not keeper._lock.is_locked)
 
 
 def test_refused_files_are_told_with_a_sentence_and_tried_again_when_they_change(
