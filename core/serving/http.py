@@ -157,12 +157,12 @@ async def invite(request: Request) -> dict[str, Any]:
 
 async def examine(request: Request) -> Response:
     body = await read_body(request, LoadBody)
-    return _worked(host_of(request).workshop.examine(body.id))
+    return _worked(await host_of(request).workshop.examine(body.id))
 
 
 async def quantize(request: Request) -> Response:
     body = await read_body(request, QuantizeBody)
-    return _worked(host_of(request).workshop.quantize(body.id, body.kind, body.target))
+    return _worked(await host_of(request).workshop.quantize(body.id, body.kind, body.target))
 
 
 def _worked(work: Work) -> Response:
