@@ -6,11 +6,13 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from core.batches import Batches
 from core.deletions import Deletions
 from core.documents import Documents
 from core.errors import StorageError
+from core.models import importing
 from core.retrieval.serving_index import ServingIndex
 from core.storage.db import Database
 from core.storage.migrations import copies, drafts
@@ -19,6 +21,7 @@ from core.storage.tables import PreferenceRow, now
 log = logging.getLogger(__name__)
 
 ABANDONED = 600.0  # seconds after which an unfinished upload belongs to nobody
+DRAFTS_KEPT = 86_400.0  # seconds that nothing was written to an unfinished model: hashing the largest takes minutes
 COPIES_KEPT = timedelta(days=7)  # after the first round in which a new version works
 GOOD = "good_since:{name}"  # the preference that remembers when that was
 
@@ -37,17 +40,32 @@ class Tidying:
     """Its rounds are called every few minutes by the thread that tends the application."""
 
     def __init__(
-        self, db: Database, documents: Documents, batches: Batches, deletions: Deletions, index: ServingIndex
+        self,
+        db: Database,
+        documents: Documents,
+        batches: Batches,
+        deletions: Deletions,
+        index: ServingIndex,
+        *,
+        model_store: Path,
     ) -> None:
         self.db = db
         self.documents = documents
         self.batches = batches
         self.deletions = deletions
         self.index = index
+        self.model_store = model_store
 
     def round(self) -> None:
         """Do every step; what fails keeps no other step from being done, and is tried again in the next round."""
-        for step in (self._files, self._batches, self.forget_copies, self.deletions.settle, self.index.save):
+        for step in (
+            self._files,
+            self._batches,
+            self._models,
+            self.forget_copies,
+            self.deletions.settle,
+            self.index.save,
+        ):
             patiently(step)
 
     def forget_copies(self) -> None:
@@ -70,6 +88,9 @@ class Tidying:
 
     def _files(self) -> None:
         self.documents.sweep(older_than=time.time() - ABANDONED)
+
+    def _models(self) -> None:
+        importing.sweep(self.model_store, older_than=time.time() - DRAFTS_KEPT)
 
     def _batches(self) -> None:
         self.batches.stop_waiting(silent_since=datetime.now(UTC) - timedelta(seconds=ABANDONED))
