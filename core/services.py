@@ -241,7 +241,7 @@ def build(settings: Settings, client: ModelClient | None = None, *, beside: Serv
         workbench, comparisons, HealthWatch(models, client), index,
         rebuilds, chain, prompts, conversations, turns, Answers(db), replays,
         PagePictures(documents), namer, FeedbackBook(db), Samples(documents, SAMPLES), Evaluations(db),
-        Tidying(db, documents, batches, arrivals, deletions, index),
+        Tidying(db, documents, batches, arrivals, deletions, index, model_store=settings.model_store),
     )  # fmt: skip
 
 

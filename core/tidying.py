@@ -6,12 +6,14 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from core.arrivals import Arrivals
 from core.batches import Batches
 from core.deletions import Deletions
 from core.documents import Documents
 from core.errors import StorageError
+from core.models import importing
 from core.retrieval.serving_index import ServingIndex
 from core.storage.db import Database
 from core.storage.migrations import copies, drafts
@@ -20,6 +22,7 @@ from core.storage.tables import PreferenceRow, now
 log = logging.getLogger(__name__)
 
 ABANDONED = 600.0  # seconds after which an unfinished upload belongs to nobody
+DRAFTS_KEPT = 86_400.0  # seconds that nothing was written to an unfinished model: hashing the largest takes minutes
 COPIES_KEPT = timedelta(days=7)  # after the first round in which a new version works
 GOOD = "good_since:{name}"  # the preference that remembers when that was
 
@@ -39,7 +42,7 @@ class Tidying:
 
     def __init__(
         self, db: Database, documents: Documents, batches: Batches, arrivals: Arrivals, deletions: Deletions,
-        index: ServingIndex,
+        index: ServingIndex, *, model_store: Path,
     ) -> None:  # fmt: skip
         self.db = db
         self.documents = documents
@@ -47,10 +50,18 @@ class Tidying:
         self.arrivals = arrivals
         self.deletions = deletions
         self.index = index
+        self.model_store = model_store
 
     def round(self) -> None:
         """Do every step; what fails keeps no other step from being done, and is tried again in the next round."""
-        for step in (self._files, self._batches, self.forget_copies, self.deletions.settle, self.index.save):
+        for step in (
+            self._files,
+            self._batches,
+            self._models,
+            self.forget_copies,
+            self.deletions.settle,
+            self.index.save,
+        ):
             patiently(step)
 
     def forget_copies(self) -> None:
@@ -73,6 +84,9 @@ class Tidying:
 
     def _files(self) -> None:
         self.documents.sweep(older_than=time.time() - ABANDONED)
+
+    def _models(self) -> None:
+        importing.sweep(self.model_store, older_than=time.time() - DRAFTS_KEPT)
 
     def _batches(self) -> None:
         silent_since = datetime.now(UTC) - timedelta(seconds=ABANDONED)

@@ -94,6 +94,19 @@ def test_a_copy_that_an_update_did_not_finish_is_removed(live: Services) -> None
     assert [path.name for path in live.settings.data.glob("*.tmp")] == ["app.before-0002_conversations.tmp"]
 
 
+def test_models_that_were_never_completed_are_removed_when_nothing_is_written_any_more(live: Services) -> None:
+    store = live.settings.model_store
+    store.mkdir(parents=True)
+    for name in ("one.gguf.12345.import", "two.quantized", "one.gguf", "one.json"):
+        (store / name).write_bytes(b"half")
+        os.utime(store / name, (1, 1))
+    for name in ("three.gguf.12345.import", "four.quantized"):
+        (store / name).write_bytes(b"half")
+    live.tidying.round()
+    left = sorted(path.name for path in store.iterdir())
+    assert left == ["four.quantized", "one.gguf", "one.json", "three.gguf.12345.import"]
+
+
 def test_the_bytes_that_a_document_is_to_be_read_from_are_not_swept_away(live: Services, add_text: Add) -> None:
     document = add_text("The dam is high.")
     live.documents.replace(document, io.BytesIO(b"The dam is low."), owner_id=ME)

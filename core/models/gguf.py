@@ -20,6 +20,8 @@ MAX_TENSORS = 65_536
 MAX_KEY = 65_535  # bytes, as the format says
 MAX_TEXT = 4 << 20  # bytes of one text
 MAX_ITEMS = 4 << 20  # of one array
+MAX_TEXTS = 2 << 20  # of all arrays together: the largest vocabularies with their merges have 800,000
+MAX_KEPT = 64 << 20  # bytes of all texts that are kept together: templates are the only long ones
 MAX_DIMENSIONS = 4
 KEPT_ITEMS = 1_024  # an array with more (a vocabulary) is only walked through
 MAX_SIZE = 1 << 32  # of a layer, a head or a context: no model has that many numbers in one
@@ -29,6 +31,7 @@ _LAYERED = ("attention.head_count", "attention.head_count_kv")  # a number, or o
 
 _NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "B", 10: "Q", 11: "q", 12: "d"}
 _TEXT, _ARRAY = 8, 9
+_LENGTH = struct.Struct("<Q")
 # Elements and bytes of a block, by the type of a tensor (enum ggml_type).
 _BLOCKS = {
     0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34), 9: (32, 36),
@@ -117,6 +120,7 @@ class _Reader:
 
     def __init__(self, data: mmap.mmap, path: Path) -> None:
         self._data, self._path, self._place, self._size = data, path, 0, len(data)
+        self._texts_left, self._bytes_left = MAX_TEXTS, MAX_KEPT
 
     def read(self) -> Gguf:
         if self._data[:4] != b"GGUF":
@@ -193,12 +197,18 @@ class _Reader:
         return list(struct.unpack_from(f"<{count}{form}", self._data, self._place - length))
 
     def _texts(self, count: int) -> list[str] | None:
+        self._texts_left -= count
+        if self._texts_left < 0:
+            raise _corrupt(self._path, f"its lists hold more than {MAX_TEXTS:,} texts")
         if count <= KEPT_ITEMS:
             return [self._text(MAX_TEXT) for _ in range(count)]
+        place, last = self._place, self._size - _LENGTH.size
         for _ in range(count):
-            length = self._number("Q")
-            self._need(length)
-            self._place += length
+            if place > last:
+                raise self._cut()
+            place += _LENGTH.size + _LENGTH.unpack_from(self._data, place)[0]
+        self._need(place - self._place)
+        self._place = place
         return None
 
     def _format(self, kind: int) -> str:
@@ -217,12 +227,18 @@ class _Reader:
         if length > most:
             raise _corrupt(self._path, f"it holds a text of {length:,} bytes")
         self._need(length)
+        self._bytes_left -= length
+        if self._bytes_left < 0:
+            raise _corrupt(self._path, f"its names and texts are longer than {MAX_KEPT >> 20} MB together")
         self._place += length
         return self._data[self._place - length : self._place].decode("utf-8", "replace")
 
     def _need(self, length: int) -> None:
         if self._place + length > self._size:
-            raise _corrupt(self._path, "it ends in the middle: the download is incomplete")
+            raise self._cut()
+
+    def _cut(self) -> ModelCorrupt:
+        return _corrupt(self._path, "it ends in the middle: the download is incomplete")
 
 
 def _corrupt(path: Path, why: str) -> ModelCorrupt:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -15,7 +16,10 @@ from core.models.catalog import CatalogModel
 from core.models.gguf import Gguf, read_gguf
 from core.models.local import make_model, new_id, write_card
 
+log = logging.getLogger(__name__)
+
 BLOCK = 4 << 20
+DRAFTS = ("*.gguf.*.import", "*.quantized")  # of the store: files that become models once they are complete
 DAMAGED = "While it was read, {name} changed or was damaged. Import it again."
 
 
@@ -67,6 +71,19 @@ def import_model(
     model = described(model_id, candidate.gguf, title=title, sha256=sha256, size=size, origin="Imported from a file")
     write_card(model, store)
     return model
+
+
+def sweep(store: Path, *, older_than: float) -> None:
+    """Remove drafts that nothing was written to since then: who made them was killed. Raises StorageError."""
+    for draft in (path for pattern in DRAFTS for path in store.glob(pattern)):
+        try:
+            if draft.stat().st_mtime < older_than:
+                log.info("removing %s, which was never completed", draft.name)
+                draft.unlink()
+        except FileNotFoundError:
+            log.debug("%s has been completed or removed meanwhile", draft.name)
+        except OSError as error:
+            raise StorageError(f"The unfinished {draft.name} cannot be removed ({error.strerror}).") from error
 
 
 def described(model_id: str, gguf: Gguf, *, title: str, sha256: str, size: int, origin: str) -> CatalogModel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 
 MODULE = "core.serving.native"
 ANSWER_SECONDS = 60.0  # for what takes milliseconds: longer than that means that it hangs
+PORTION = 1_000_000  # characters of texts whose tokens are counted at once: 3 seconds of the worst of them
 MEASURE_SECONDS = 900.0  # for some hundred tokens, of the largest model on the slowest machine too
 Item = list[Any]
 Hear = Callable[["ChatProcess", list[Item]], None]
@@ -111,6 +113,17 @@ class ChatProcess:
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Tokens of each text, without a template."""
         return [list(tokens) for tokens in self._ask("tokenize", texts=list(texts))["tokens"]]
+
+    def counts(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each text has, without a template. Of any number of texts: they are sent in portions."""
+        found: list[int] = []
+        while len(found) < len(texts):
+            # The patience is for each portion: tokens of 32 MB can take longer, and nothing hangs meanwhile.
+            sizes = itertools.accumulate(len(text) for text in texts[len(found) :])
+            portion = max(1, sum(size <= PORTION for size in sizes))
+            reply = self._ask("tokenize", counted=list(texts[len(found) : len(found) + portion]))
+            found += [int(count) for count in reply["counts"]]
+        return found
 
     def count(self, messages: Sequence[ChatMessage]) -> tuple[int, int]:
         """Tokens of the whole prompt, and of the system prompt that it begins with."""

@@ -70,10 +70,12 @@ class _Job:
 
 @dataclass(slots=True, eq=False)
 class _Ranking:
-    """Passages that wait for their scores."""
+    """Passages that wait for their scores; `rest` are those without one, the longest first."""
 
     query: str
     passages: Sequence[str]
+    rest: list[int]
+    scores: dict[int, float] = field(default_factory=dict)
     result: Future[list[float]] = field(default_factory=Future)
 
 
@@ -124,7 +126,8 @@ class Embedder:
 
     def rank(self, query: str, passages: Sequence[str]) -> Future[list[float]]:
         """Score passages with the reranker; a cancelled future stops the work. Raises ModelBusy."""
-        ranking = _Ranking(query, passages)
+        longest_first = sorted(range(len(passages)), key=lambda place: -len(passages[place]))
+        ranking = _Ranking(query, passages, longest_first)
         with self._changed:
             if len(self._rankings) >= self._queue_limit:
                 raise busy("Too many passages are waiting for the reranker.", BUSY_SECONDS)
@@ -153,7 +156,7 @@ class Embedder:
             if self._questions:
                 self._embed(self._questions, threads=threads)
             elif self._rankings:
-                self._rank(self._rankings[0], threads=threads)
+                self._rank(threads=threads)
             else:
                 self._embed_documents()
 
@@ -181,18 +184,25 @@ class Embedder:
                 end = time.monotonic()
                 self._due = end + SHARE * (end - begin)
 
-    def _rank(self, ranking: _Ranking, *, threads: int) -> None:
-        with self._changed:
-            self._rankings.popleft()
-        if not ranking.result.set_running_or_notify_cancel():
-            return
+    def _rank(self, *, threads: int) -> None:
+        """One batch of the next ranking: a question that has come meanwhile goes before the rest of it."""
+        ranking = self._rankings[0]
+        batch, ranking.rest = ranking.rest[:BATCH_TEXTS], ranking.rest[BATCH_TEXTS:]
+        passages = [ranking.passages[place] for place in batch]
         try:
-            ranking.result.set_result(
-                self._tried(lambda process: process.rerank(ranking.query, ranking.passages, threads=threads))
-            )
+            if not ranking.result.done():  # nobody has given it up
+                scores = self._tried(lambda process: process.rerank(ranking.query, passages, threads=threads))
+                ranking.scores.update(zip(batch, scores, strict=True))
         except GroundworkError as error:
             log.warning("reranking failed: %s", error)
-            ranking.result.set_exception(error)
+            with self._changed:
+                _fail(ranking, error)
+        with self._changed:
+            self._rankings.popleft()
+            if ranking.rest and not ranking.result.done():
+                self._rankings.append(ranking)  # they take turns
+            elif not ranking.result.done() and ranking.result.set_running_or_notify_cancel():
+                ranking.result.set_result([ranking.scores[place] for place in range(len(ranking.passages))])
 
     def _embed(self, waiting: deque[_Job], *, threads: int, before_start: Callable[[], None] = nothing) -> None:
         with self._changed:

@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.concurrency import run_in_threadpool
 
-from core.errors import ModelMissing
+from core.errors import BadQuestion, ModelMissing
 from core.models.catalog import is_installed
 from core.models.local import known_models
 from core.serving import completions
@@ -23,7 +23,7 @@ from core.serving.chat_process import ChatProcess
 from core.serving.edge import RequireSecret, add_error_handlers, host_of, read_body, unless_gone
 from core.serving.host import ModelHost, require_model
 from core.serving.metrics import SAMPLE_SECONDS
-from core.serving.protocol import EmbeddingsBody, LoadBody, QuantizeBody, RerankBody, TokenizeBody
+from core.serving.protocol import MAX_LISTED, EmbeddingsBody, LoadBody, QuantizeBody, RerankBody, TokenizeBody
 from core.serving.replies import embeddings
 from core.serving.workshop import Work, events
 
@@ -117,19 +117,25 @@ async def rerank(request: Request) -> dict[str, Any]:
     return {"object": "list", "model": embedders.reranker, "results": results}
 
 
-async def tokenize(request: Request) -> dict[str, Any]:
+async def tokenize(request: Request) -> JSONResponse:
     body = await read_body(request, TokenizeBody)
     return await run_in_threadpool(_count, host_of(request).chat_model(), body)
 
 
-def _count(chat: ChatProcess, body: TokenizeBody) -> dict[str, Any]:
+def _count(chat: ChatProcess, body: TokenizeBody) -> JSONResponse:
     if body.messages is not None:
         count, system = chat.count([message.plain() for message in body.messages])
-        return {"count": count, "system": system}
+        return JSONResponse({"count": count, "system": system})
     if body.contents is not None:
-        return {"counts": [len(tokens) for tokens in chat.tokenize(body.contents)]}
-    tokens = chat.tokenize([body.content or ""])[0]
-    return {"tokens": tokens, "count": len(tokens)}
+        return JSONResponse({"counts": chat.counts(body.contents)})
+    content = body.content or ""
+    if len(content) > MAX_LISTED:
+        raise BadQuestion(
+            f"The text has {len(content):,} characters, and tokens are listed of {MAX_LISTED:,} at most. Send less of "
+            "it, or send it in contents, whose tokens are only counted."
+        )
+    tokens = chat.tokenize([content])[0]
+    return JSONResponse({"tokens": tokens, "count": len(tokens)})
 
 
 async def metrics(request: Request) -> Response:
@@ -151,12 +157,12 @@ async def invite(request: Request) -> dict[str, Any]:
 
 async def examine(request: Request) -> Response:
     body = await read_body(request, LoadBody)
-    return _worked(host_of(request).workshop.examine(body.id))
+    return _worked(await host_of(request).workshop.examine(body.id))
 
 
 async def quantize(request: Request) -> Response:
     body = await read_body(request, QuantizeBody)
-    return _worked(host_of(request).workshop.quantize(body.id, body.kind, body.target))
+    return _worked(await host_of(request).workshop.quantize(body.id, body.kind, body.target))
 
 
 def _worked(work: Work) -> Response:

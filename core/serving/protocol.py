@@ -12,6 +12,7 @@ from core.types import ChatMessage, GenerationOptions
 MAX_TOKENS = 131_072
 DEFAULT_MAX_TOKENS = 512
 MAX_TEXTS = 2_048  # of one embedding or counting request
+MAX_LISTED = 200_000  # characters whose tokens are listed: up to four each, so 6 MB of numbers at most
 ANY_OBJECT = '{"type": "object"}'
 
 Stop = Annotated[str, StringConstraints(min_length=1, max_length=200)]

@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
+
 from core.errors import BadQuestion, GroundworkError, ModelCrashed, ModelUnavailable, StorageFull
 from core.models.catalog import CatalogModel, installed_path
 from core.models.gguf import read_gguf
@@ -67,24 +69,31 @@ class Workshop:
     def __init__(self, store: Path, options: LoadOptions, tunings: Tunings) -> None:
         self._store, self._options, self._tunings = store, options, tunings
 
-    def examine(self, model_id: str) -> Work:
+    async def examine(self, model_id: str) -> Work:
         """Load a model for this alone and examine it. Raises NotFound, ModelMissing, ModelCorrupt, TooLarge."""
+        return Work("examine", await run_in_threadpool(self._examination, model_id))
+
+    async def quantize(self, model_id: str, kind: str, target: str) -> Work:
+        """Write `target`, a file name of the store, with the weights of a model in another precision.
+
+        Raises NotFound, ModelMissing, ModelCorrupt, BadQuestion, StorageFull.
+        """
+        return Work("quantize", await run_in_threadpool(self._rewriting, model_id, kind, target))
+
+    # --- what reads files, for seconds maybe: never on the event loop, where all answers pass ----------------
+
+    def _examination(self, model_id: str) -> dict[str, Any]:
         model, path = self._installed(model_id)
         wanted = replace(self._options, context_tokens=EXAM_CONTEXT, slots=EXAM_SLOTS, state_folder="")
         options = fitted(path, model.id, wanted)
-        fields = {
+        return {
             "model": model.id,
             "path": str(path),
             "options": options.plain(),
             "tuning": self._tunings.find(identity(path, model.sha256), options),
         }
-        return Work("examine", fields)
 
-    def quantize(self, model_id: str, kind: str, target: str) -> Work:
-        """Write `target`, a file name of the store, with the weights of a model in another precision.
-
-        Raises NotFound, ModelMissing, ModelCorrupt, BadQuestion, StorageFull.
-        """
+    def _rewriting(self, model_id: str, kind: str, target: str) -> dict[str, Any]:
         model, path = self._installed(model_id)
         if kind not in KINDS:
             raise BadQuestion(f"There is no precision {kind[:40]!r}. Known are {', '.join(KINDS)}.")
@@ -95,8 +104,7 @@ class Workshop:
             raise StorageFull(
                 f"A smaller file of {model.title} needs up to {size / 1e9:.1f} GB of disk. Free some space."
             )
-        fields = {"source": str(path), "target": str(self._store / target), "kind": kind, "threads": physical_cores()}
-        return Work("quantize", fields)
+        return {"source": str(path), "target": str(self._store / target), "kind": kind, "threads": physical_cores()}
 
     def _installed(self, model_id: str) -> tuple[CatalogModel, Path]:
         model = find_model(model_id, self._store)

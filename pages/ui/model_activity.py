@@ -35,7 +35,8 @@ def _charts() -> None:
         if status.chat.restarts:
             st.info(
                 f"The model was started again {count(status.chat.restarts, 'time')}, last "
-                f"{moment_of(status.chat.ended_at)}: {status.chat.ended}. Requests that were running went on.",
+                f"{moment_of(status.chat.ended_at)}: {status.chat.ended}. Answers that were being "
+                "written went on, or ended with a sentence that says why.",
                 icon=":material/restart_alt:",
             )
         if not samples:

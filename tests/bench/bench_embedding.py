@@ -69,21 +69,21 @@ def main() -> None:
         given = texts(arguments)
         tokens = mean(ours.tokenize(given))
         print(f"\n{len(given)} texts of {tokens:.0f} tokens in the mean, {arguments.rounds} rounds\n")
-        report_rounds(found.form, compare(folder, ours, given, arguments))
+        report_rounds(found.form, compare(folder, ours, given, times=arguments.rounds, threads=arguments.threads))
 
 
-def compare(folder: Path, ours: forms.VectorModel, given: Sequence[str], arguments: argparse.Namespace) -> list[Round]:
+def compare(folder: Path, ours: forms.VectorModel, given: Sequence[str], *, times: int, threads: int) -> list[Round]:
     """Both sides over all texts, a part of them in each round."""
     import torch
     from sentence_transformers import SentenceTransformer
 
     theirs = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
     rounds = []
-    for number in range(arguments.rounds):
-        part = list(given[number :: arguments.rounds])
+    for number in range(times):
+        part = list(given[number::times])
         ends: dict[str, tuple[NDArray[Any], float, float]] = {}
         for side in ("plain", "chosen") if number % 2 else ("chosen", "plain"):
-            torch.set_num_threads(arguments.threads)
+            torch.set_num_threads(threads)
             began = time.perf_counter()
             vectors, longest = batches(ours, part) if side == "chosen" else (theirs.encode(part), 0.0)
             ends[side] = vectors, len(part) / (time.perf_counter() - began), longest

@@ -92,6 +92,8 @@ def test_changed_head_is_refused_or_read_but_nothing_else(real: Path, tmp_path: 
         (b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q", (1 << 64) - 1) + bytes(60), "text of"),
         (gguf(entry("a", 9, struct.pack("<IQ", 10, 1 << 61))), "impossible list"),
         (gguf(entry("a", 9, struct.pack("<IQIQ", 9, 1, 9, 1))), "impossible list"),
+        (gguf(*(entry(f"a{n}", 9, struct.pack("<IQ", 8, 1 << 20) + bytes(8 << 20)) for n in range(3))), "hold more"),
+        (gguf(*(entry(f"a{n}", 8, text("x" * (4 << 20))) for n in range(17))), "64 MB together"),
         (gguf(entry("a", 77, bytes(8))), "unknown kind 77"),
         (gguf(entry("a", 4, bytes(4)), entry("a", 4, bytes(4))), "twice"),
         (gguf(entry("general.alignment", 4, struct.pack("<I", 0))), "alignment"),

@@ -260,6 +260,20 @@ def test_activity_is_shown_even_before_there_is_any(visit: Open, live: Services)
     assert "not told anything yet" in said(fine(at))
 
 
+def test_activity_says_of_a_model_that_was_started_again_what_became_of_answers(
+    visit: Open, live: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat = ModelStatus("small", "ok", restarts=2, ended="it was killed", ended_at=1.0)
+    monkeypatch.setattr(live.client, "status", lambda: ServerStatus("ok", chat, ModelStatus("words", "ok")))
+    at = visit(PAGE)
+    at.segmented_control(key="models-view").set_value("Activity").run()
+    told = fine(at).info[0].value
+    assert "started again 2 times" in told
+    assert told.endswith(
+        "it was killed. Answers that were being written went on, or ended with a sentence that says why."
+    )
+
+
 def test_file_that_is_no_model_is_refused_in_the_form(visit: Open, live: Services, tmp_path: Path) -> None:
     file = tmp_path / "x.gguf"
     file.write_bytes(b"<html>not found</html>" * 10)

@@ -145,6 +145,15 @@ def test_damaged_file_is_not_used(context: Context, tmp_path: Path, place: int) 
     assert not path.exists()
 
 
+def test_file_that_was_never_finished_is_removed_at_the_next_start(tmp_path: Path) -> None:
+    left, new = (tmp_path / f"{name}.state.12345.tmp" for name in ("left", "new"))
+    for draft in (left, new):
+        draft.write_bytes(b"half")
+    os.utime(left, (1, 1))
+    StateFiles(tmp_path, "m")
+    assert list(tmp_path.iterdir()) == [new]
+
+
 def test_only_the_newest_files_are_kept(tmp_path: Path) -> None:
     files = StateFiles(tmp_path, "m")
     for number in range(20):

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -23,7 +23,7 @@ from core.serving.generation import PREPARED_TRIES, Failure, Generation, News, R
 from core.serving.host import ModelHost
 from core.serving.options import LoadOptions
 from core.serving.second_embedder import SecondEmbedder
-from core.serving.vectors_process import VectorsProcess
+from core.serving.vectors_process import Encoded, VectorsProcess
 from core.types import ChatMessage, GenerationOptions
 from tests.application import until
 from tests.models.test_importing import imported, written
@@ -291,9 +291,64 @@ def test_reranker_that_hangs_is_replaced_and_the_embedder_goes_on(
     with pytest.raises(ModelCrashed, match="did not answer"):
         embedder.rank("query", ["hang"]).result(60)
     monkeypatch.setattr(vectors_process, "ANSWER_SECONDS", 30.0)
-    assert embedder.rank("query", ["one", "two"]).result(60) == [0, 1]
+    assert embedder.rank("query", ["one", "three"]).result(60) == [3, 5]
     assert len(embedder.submit(["text"], question=True).result(60).vectors) == 1
     assert embedder.restarts == 2
+
+
+class Watched(VectorsProcess):
+    """Notes what the process is given to do, and lets a test act while it does it."""
+
+    work: list[str]
+    meanwhile: Callable[[], object]
+
+    def encode(self, texts: Sequence[str], *, threads: int) -> Encoded:
+        self.work.append(f"embed {len(texts)}")
+        return super().encode(texts, threads=threads)
+
+    def rerank(self, query: str, passages: Sequence[str], *, threads: int) -> list[float]:
+        self.work.append(f"rank {len(passages)} for {query}")
+        self.meanwhile()
+        return super().rerank(query, passages, threads=threads)
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[tuple[Embedder, Watched]]:
+    process = Watched("toy", tmp_path, work=tmp_path, form="toy")
+    process.work, process.meanwhile = [], lambda: None
+    made = Embedder(lambda: process, threads=1, cores=Cores())
+    yield made, process
+    made.close()
+
+
+def test_questions_and_other_passages_do_not_wait_until_all_passages_are_ranked(
+    watched: tuple[Embedder, Watched],
+) -> None:
+    embedder, process = watched
+    others = []
+
+    def come() -> None:
+        process.meanwhile = lambda: None
+        others.append(embedder.submit(["text"], question=True))
+        others.append(embedder.rank("few", ["one"]))
+
+    process.meanwhile = come
+    passages = ["x" * (1 + number % 7) for number in range(40)]
+    assert embedder.rank("many", passages).result(60) == [len(passage) for passage in passages]
+    assert [other.done() for other in others] == [True, True]
+    assert process.work == ["rank 16 for many", "embed 1", "rank 1 for few", "rank 16 for many", "rank 8 for many"]
+
+
+def test_passages_that_nobody_waits_for_any_more_are_not_ranked(watched: tuple[Embedder, Watched]) -> None:
+    embedder, process = watched
+    begun, given_up = threading.Event(), threading.Event()
+    process.meanwhile = lambda: begun.set() or given_up.wait(30)
+    ranking = embedder.rank("many", ["x"] * 40)
+    assert begun.wait(30)
+    assert ranking.cancel()
+    given_up.set()
+    assert embedder.rank("few", ["one"]).result(60) == [3]
+    assert process.work == ["rank 16 for many", "rank 1 for few"]
 
 
 def test_reranker_that_hangs_while_it_is_loaded_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

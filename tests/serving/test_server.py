@@ -196,6 +196,19 @@ def test_tokens_are_counted_as_the_model_counts_them(server: Server) -> None:
     assert post(server, "/tokenize", {"content": "x", "contents": ["x"]})[0] == 422
 
 
+def test_tokens_are_counted_of_more_text_than_their_numbers_could_be_sent_of(server: Server) -> None:
+    restarts = server.health()["chat"]["restarts"]
+    digits = "7" * 3_900_000  # a token each, so their numbers would fill more than a message between processes holds
+    status, many, _ = post(server, "/tokenize", {"contents": [*[digits] * 6, "", "x"]})
+    assert (status, many) == (200, {"counts": [*[len(digits)] * 6, 0, 1]})
+    status, one, _ = post(server, "/tokenize", {"content": digits[:200_000]})
+    assert (status, one["count"]) == (200, 200_000)
+    status, refused, _ = post(server, "/tokenize", {"content": digits})
+    assert (status, refused["error"]["code"]) == (422, "bad_question")
+    assert "3,900,000 characters" in refused["error"]["message"]
+    assert server.health()["chat"]["restarts"] == restarts, "the process of the chat model has ended over it"
+
+
 def test_active_models_come_first_with_their_real_context(api: openai.OpenAI) -> None:
     models = [model.model_dump() for model in api.models.list().data]
     assert [(m["id"], m["role"], m["active"]) for m in models[:2]] == [

@@ -1,8 +1,8 @@
 """`python -m tests.serving.toy_vectors`: a process in the place of an embedding model, on the real wire.
 
-Texts decide what goes wrong: "hang" never ends, "die" ends the process. The folder of a reranker says the same by a
-file of that name in it. Every load is a line more in `loads` of the folder for work, where a file `hangs` lets it
-never end and `dies` says how often it still ends the process.
+Texts decide what goes wrong: "hang" never ends, "die" ends the process. The score of a passage is its length. The
+folder of a reranker says the same by a file of that name in it. Every load is a line more in `loads` of the folder for
+work, where a file `hangs` lets it never end and `dies` says how often it still ends the process.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Desk:
 
     def rerank(self, message: Message, _payload: bytes) -> tuple[dict[str, Any], bytes]:
         _obey(message["passages"])
-        return {}, np.arange(len(message["passages"]), dtype="<f4").tobytes()
+        return {}, np.array([len(passage) for passage in message["passages"]], "<f4").tobytes()
 
 
 def _obey(words: Sequence[str]) -> None:

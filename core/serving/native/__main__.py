@@ -86,12 +86,14 @@ class Desk:
         self._ready().resume()
 
     def tokenize(self, message: Message, _payload: bytes) -> dict[str, Any]:
-        """Tokens of texts; or how many a whole prompt has, and how many of them are its system prompt."""
+        """Tokens of texts, or only their counts; or those of a whole prompt and of its system prompt."""
         chat = self._ready().chat
         if message.get("messages") is not None:
             messages = [ChatMessage(role, content) for role, content in message["messages"]]
             prompt = chat.prompt(messages)
             return {"count": len(prompt.tokens), "system": prompt.system}
+        if message.get("counted") is not None:
+            return {"counts": [chat.model.count(text) for text in message["counted"]]}
         return {"tokens": [chat.model.tokenize(text) for text in message["texts"]]}
 
     def examine(self, message: Message, _payload: bytes) -> dict[str, Any]:

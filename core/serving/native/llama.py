@@ -1,6 +1,6 @@
 """llama.cpp behind three objects: a model, a context, a batch. With sampling.py the only user of llama_cpp.
 
-Everything here is a thin, safe form of the C calls; what is done with them and in which order is engine.py's matter.
+Everything here is a thin, safe form of the C calls; what is done with them and in which order is batching.py's matter.
 """
 
 from __future__ import annotations
@@ -91,6 +91,11 @@ class Model:
                 return tokens[:count]
             room = -count
         raise ModelError("The text is too long for the tokenizer. Shorten it.")
+
+    def count(self, text: str) -> int:
+        """How many tokens `text` has, without making a list of them."""
+        raw = text.encode("utf-8", "replace")
+        return -int(native.llama_tokenize(self.vocab, raw, len(raw), None, 0, False, False))
 
     def piece(self, token: int) -> bytes | None:
         """The bytes that a token stands for, maybe a part of a character; None if it ends the answer."""

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import struct
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from core.serving.native.llama import State
 log = logging.getLogger(__name__)
 
 KEPT = 16  # files: the newest; a published prompt or another model makes a new one
+ABANDONED = 600.0  # seconds after which an unfinished file belongs to a process that was killed: writing takes a few
 _MAGIC = b"GWSTATE1"
 _SUFFIX = ".state"
 
@@ -26,6 +28,12 @@ class StateFiles:
     def __init__(self, folder: Path, identity: str) -> None:
         """`identity` stands for the model, its settings and the version of llama.cpp."""
         self._folder, self._identity = folder, identity
+        for draft in folder.glob(f"*{_SUFFIX}.*.tmp"):
+            try:
+                if draft.stat().st_mtime < time.time() - ABANDONED:
+                    draft.unlink()
+            except OSError as error:
+                log.debug("%s is left: %s", draft.name, error)
 
     def has(self, tokens: Sequence[int]) -> bool:
         """Whether there is a file for these tokens."""

@@ -122,11 +122,6 @@ def survey() -> dict[Form, str]:
     return found
 
 
-def available() -> tuple[Form, ...]:
-    """The forms that can be used on this machine."""
-    return tuple(form for form, reason in survey().items() if not reason)
-
-
 def load(model_id: str, folder: Path, form: Form, *, work: Path, threads: int) -> VectorModel:
     """Load a sentence-transformers folder in a form; `threads` is the most it will ever use.
 

@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 from core.settings import ROOT, load
-from tests.bench.serving import fairness, people, sharing, soak, streams, turns
+from tests.bench.serving import embedding, fairness, people, sharing, soak, streams, turns
 from tests.bench.serving.bench import Bench
 from tests.bench.serving.report import save, table
 
@@ -19,6 +19,7 @@ GROUPS = {
     "streams": streams.measure,
     "people": people.measure,
     "turns": turns.measure,
+    "embedding": embedding.measure,
     "sharing": sharing.measure,
     "fairness": fairness.measure,
     "soak": soak.measure,

@@ -11,12 +11,18 @@ import pytest
 
 from core.models.catalog import find, installed_path
 from core.serving.vectors import torch_model
+from core.serving.vectors.forms import Form, survey
 
 EMBEDDER = "all-minilm-l6-v2"
 LONGEST = 48  # tokens that the small models read
 SPECIAL = {"unk_token": "[UNK]", "pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
 
 Build = Callable[..., Path]
+
+
+def available() -> tuple[Form, ...]:
+    """The forms that can be used on this machine."""
+    return tuple(form for form, reason in survey().items() if not reason)
 
 
 @pytest.fixture(scope="session", autouse=True)

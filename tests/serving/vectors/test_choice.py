@@ -16,8 +16,9 @@ from core.errors import ModelCorrupt, ModelMissing
 from core.serving.vectors import errand, sealed
 from core.serving.vectors.choice import Choice, Trial, choose, conditions, decide, read, write
 from core.serving.vectors.converted import PLAN, fingerprint
-from core.serving.vectors.forms import FORMS, PLAIN, Backend, Form, available
+from core.serving.vectors.forms import FORMS, PLAIN, Backend, Form
 from core.settings import ROOT
+from tests.serving.vectors.conftest import available
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of torch and transformers, about themselves
 

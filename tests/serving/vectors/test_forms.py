@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from core.serving.vectors.forms import FORMS, PLAIN, Backend, Form, Precision, available, survey
+from core.serving.vectors.forms import FORMS, PLAIN, Backend, Form, Precision, survey
 from core.serving.vectors.processor import parse, processor
 from core.settings import ROOT
+from tests.serving.vectors.conftest import available
 
 
 @pytest.mark.parametrize("form", FORMS, ids=str)

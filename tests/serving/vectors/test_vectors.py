@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 
 from core.errors import ModelCorrupt, ModelError, ModelMissing
 from core.serving.vectors import converted, errand
-from core.serving.vectors.forms import FORMS, PLAIN, Backend, Form, available, load
+from core.serving.vectors.forms import FORMS, PLAIN, Backend, Form, load
 from core.serving.vectors.openvino_model import PART_TOKENS, padded, parts
 from core.serving.vectors.processor import processor
 from core.serving.vectors.sample import texts
 from core.settings import ROOT
+from tests.serving.vectors.conftest import available
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of torch and transformers, about themselves
 
