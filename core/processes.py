@@ -67,13 +67,17 @@ class ChildProcess:
         delay = FIRST_DELAY
         while not self._closing.is_set():
             began = time.monotonic()
-            process = self._start_once()
-            code = process.wait()
-            if process.stdin:
-                process.stdin.close()
-            if self._closing.is_set():
-                return
-            log.warning("the %s ended with code %s and is started again", self.name, code)
+            try:
+                process = self._start_once()
+            except OSError as error:  # no memory, process or open file to spare now: later there may be
+                log.error("the %s cannot be started and is tried again: %s", self.name, error)
+            else:
+                code = process.wait()
+                if process.stdin:
+                    process.stdin.close()
+                if self._closing.is_set():
+                    return
+                log.warning("the %s ended with code %s and is started again", self.name, code)
             delay = FIRST_DELAY if time.monotonic() - began > LIVED_LONG else min(delay * 2, LONGEST_DELAY)
             self._closing.wait(delay)
 

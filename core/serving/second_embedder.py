@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from core.errors import GroundworkError, ModelUnavailable
+from core.errors import ModelUnavailable
 from core.serving.embedder import Embedder
-
-log = logging.getLogger(__name__)
+from core.serving.loading import attempted
 
 AGAIN = 30.0  # seconds after which loading a model that failed is tried again
 
@@ -63,16 +61,13 @@ class SecondEmbedder:
                 self._embedder.close()
 
     def _fetch(self, model_id: str) -> None:
-        try:
-            made = self._load(model_id)
-        except GroundworkError as error:
-            log.warning("loading %s: %s", model_id, error)
-            with self._lock:
-                self._failed = _Failure(model_id, str(error), time.monotonic())
-                self._loading = "" if self._loading == model_id else self._loading
-            return
+        made: list[Embedder] = []
+        error = attempted(lambda id: made.append(self._load(id)), model_id)
         with self._lock:
-            before, self._embedder = self._embedder, made
             self._loading = "" if self._loading == model_id else self._loading
+            if error:
+                self._failed = _Failure(model_id, str(error), time.monotonic())
+                return
+            before, self._embedder = self._embedder, made[0]
         if before is not None:
             before.close()
