@@ -267,10 +267,14 @@ def test_fault_that_nobody_thought_of_is_a_failed_load_and_the_old_model_goes_on
         f"The model {other} could not be loaded (TypeError): the log tells more.",
     )
     assert isinstance(until_news(ask(made.engine)[1], Text), Text)
+    before = engines()
     with pytest.raises(TypeError):
         made.guests.invite(other)
-    engines = [thread for thread in threading.enumerate() if thread.name == "engine"]
-    assert len(engines) == 1, "the engine of the guest has ended"
+    assert engines() == before, "the engine of the guest has ended"
+
+
+def engines() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "engine"}
 
 
 def vectors(work: Path) -> VectorsProcess:

@@ -25,7 +25,7 @@ from core.serving.options import LoadOptions
 
 log = logging.getLogger(__name__)
 
-DEPTH = 0.75  # of the layers: measured in docs/answers.md
+DEPTH = 0.68  # of the layers: measured in docs/answers.md
 LONGEST = 2_048  # tokens of a prompt; more memory is not set aside for it
 
 _ggml = load_shared_library("ggml-base", Path(native.__file__).parent / "lib")
