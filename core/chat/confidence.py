@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.chat.logistic import logistic
-from core.chat.probe import INNER, Probe, fit_probe
+from core.chat.probe import INNER, Probe, fit_probe, folds
 from core.errors import SettingsError
 from core.settings import ROOT
 from core.types import InnerState
@@ -50,8 +50,9 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """A fitted model. Below `point` an answer is not given as one; `auroc` is of the fit.
+    """A fitted model. Below `point` an answer is not given as one.
 
+    `point`, `auroc` and `curve` are from questions about other subjects than those that were fitted on.
     With a `probe` it is only for the answers of the probe's model.
     """
 
@@ -70,9 +71,6 @@ class Calibration:
             if (read := self.probe.read(inner)) is None:
                 return None
             found = {**found, INNER: read}
-        return self._likely(found)
-
-    def _likely(self, found: Mapping[str, float]) -> float:
         total = self.bias
         for name, signal in self.signals.items():
             total += signal.weight * (found.get(name, signal.mean) - signal.mean) / signal.scale
@@ -117,6 +115,27 @@ def fit(rows: Sequence[Judged], *, name: str) -> Calibration:
         raise SettingsError(
             f"{FEWEST} questions that the documents answer and {FEWEST} that they do not are the least to fit on."
         )
+    sure, right = _tried(rows, answerable), np.array([row.right for row in rows], dtype=bool)
+    return replace(
+        _fitted(rows, answerable, name),
+        point=round(float(np.quantile(sure[right], 1 - KEEP)), 4) if right.any() else 0.0,
+        auroc=round(auroc(sure, answerable), 4),
+        curve=curve(sure, right),
+    )
+
+
+def _tried(rows: Sequence[Judged], answerable: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How sure a calibration is of each answer that was fitted on others, about other subjects."""
+    sure = np.zeros(len(rows))
+    for fold in folds(_subjects(rows), answerable):
+        others = [row for row, out in zip(rows, fold, strict=True) if not out]
+        fitted = _fitted(others, answerable[~fold], "")
+        for place in np.flatnonzero(fold):
+            sure[place] = fitted.confidence(rows[place].signals, rows[place].inner) or 0.0
+    return sure
+
+
+def _fitted(rows: Sequence[Judged], answerable: NDArray[np.float64], name: str) -> Calibration:
     probe, read = _probed(rows, answerable)
     found = [{**row.signals, **inner} for row, inner in zip(rows, read, strict=True)]
     names = sorted({name for each in found for name in each})
@@ -128,14 +147,7 @@ def fit(rows: Sequence[Judged], *, name: str) -> Calibration:
         name: Signal(*(round(float(value), 5) for value in parts))
         for name, *parts in zip(names, means, scales, weights[1:], strict=True)
     }
-    draft = Calibration(signals, round(float(weights[0]), 5), 0.0, name, len(rows), 0.0)
-    sure = np.array([draft._likely(each) for each in found])
-    right = np.array([row.right for row in rows], dtype=bool)
-    point = float(np.quantile(sure[right], 1 - KEEP)) if right.any() else 0.0
-    return Calibration(
-        signals, draft.bias, round(point, 4), name, len(rows), round(auroc(sure, answerable), 4), curve(sure, right),
-        probe,
-    )  # fmt: skip
+    return Calibration(signals, round(float(weights[0]), 5), 0.0, name, len(rows), 0.0, probe=probe)
 
 
 def _probed(
@@ -145,8 +157,12 @@ def _probed(
     states = [row.inner for row in rows if row.inner is not None]
     if len(states) < len(rows) or len({(state.model, len(state.values)) for state in states}) != 1:
         return None, [{}] * len(rows)
-    probe, read = fit_probe(states, answerable, [row.subject or str(place) for place, row in enumerate(rows)])
+    probe, read = fit_probe(states, answerable, _subjects(rows))
     return probe, [{INNER: float(value)} for value in read]
+
+
+def _subjects(rows: Sequence[Judged]) -> list[str]:
+    return [row.subject or str(place) for place, row in enumerate(rows)]
 
 
 def auroc(sure: NDArray[np.float64], positive: NDArray[np.float64]) -> float:

@@ -13,6 +13,10 @@ def logistic(table: NDArray[np.float64], truth: NDArray[np.float64], *, pull: fl
 
     `pull` draws the weights towards nothing (ridge).
     """
+    if table.shape[1] > table.shape[0]:  # the weights then lie in the space of the rows, where there are fewer of them
+        basis = np.linalg.svd(table, full_matrices=False)[2]
+        within = logistic(table @ basis.T, truth, pull=pull)
+        return np.concatenate([within[:1], within[1:] @ basis])
     inputs = np.hstack([np.ones((len(table), 1)), table])
     ridge = np.diag([0.0] + [pull] * table.shape[1])
     weights = np.zeros(inputs.shape[1])

@@ -60,7 +60,7 @@ def fit_probe(
     """
     table = np.array([numbers(state) for state in states])
     aside = np.zeros(len(table))
-    for fold in _folds(subjects):
+    for fold in folds(subjects, truth):
         weights, bias = _weights(table[~fold], truth[~fold])
         aside[fold] = table[fold] @ weights + bias
     weights, bias = _weights(table, truth)
@@ -74,13 +74,17 @@ def _weights(table: NDArray[np.float64], truth: NDArray[np.float64]) -> tuple[ND
     return weights, float(fitted[0] - means @ weights)
 
 
-def _folds(subjects: Sequence[str]) -> list[NDArray[np.bool_]]:
-    """Parts of about the same size; what is about the same is in the same part."""
+def folds(subjects: Sequence[str], truth: NDArray[np.float64]) -> list[NDArray[np.bool_]]:
+    """Parts of about the same size, to be tried with what was fitted on the others.
+
+    What is about the same is in the same part, unless there are too few subjects, or a part has all of one kind.
+    """
     names, places, counts = np.unique(np.array(subjects), return_inverse=True, return_counts=True)
-    if len(names) < FOLDS:
-        return _folds([str(place) for place in range(len(subjects))])
     part, sizes = np.zeros(len(names), int), np.zeros(FOLDS)
     for name in np.argsort(-counts, kind="stable"):
         part[name] = int(sizes.argmin())
         sizes[part[name]] += counts[name]
-    return [part[places] == fold for fold in range(FOLDS) if sizes[fold]]
+    made = [part[places] == fold for fold in range(FOLDS)]
+    if len(names) < len(truth) and any(not fold.any() or len(set(truth[~fold])) < 2 for fold in made):
+        return folds([str(place) for place in range(len(truth))], truth)
+    return made
