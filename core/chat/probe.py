@@ -18,7 +18,7 @@ from core.types import InnerState
 
 INNER = "inner"  # the signal that it makes
 PULL = 0.5  # of the weights towards nothing, for each number of the state; measured in docs/answers.md
-FOLDS = 5
+FOLDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +77,14 @@ def _weights(table: NDArray[np.float64], truth: NDArray[np.float64]) -> tuple[ND
 def folds(subjects: Sequence[str], truth: NDArray[np.float64]) -> list[NDArray[np.bool_]]:
     """Parts of about the same size, to be tried with what was fitted on the others.
 
-    What is about the same is in the same part, unless there are too few subjects, or a part has all of one kind.
+    What is about the same is in the same part, unless nothing of one kind is left without a part.
     """
     names, places, counts = np.unique(np.array(subjects), return_inverse=True, return_counts=True)
-    part, sizes = np.zeros(len(names), int), np.zeros(FOLDS)
+    part, sizes = np.zeros(len(names), int), np.zeros(min(FOLDS, len(names)))
     for name in np.argsort(-counts, kind="stable"):
         part[name] = int(sizes.argmin())
         sizes[part[name]] += counts[name]
-    made = [part[places] == fold for fold in range(FOLDS)]
-    if len(names) < len(truth) and any(not fold.any() or len(set(truth[~fold])) < 2 for fold in made):
+    made = [part[places] == fold for fold in range(len(sizes))]
+    if len(names) < len(truth) and any(len(set(truth[~fold])) < 2 for fold in made):
         return folds([str(place) for place in range(len(truth))], truth)
     return made
