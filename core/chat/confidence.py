@@ -130,7 +130,7 @@ def _tried(rows: Sequence[Judged], answerable: NDArray[np.float64]) -> NDArray[n
     for fold in folds(_subjects(rows), answerable):
         others = [row for row, out in zip(rows, fold, strict=True) if not out]
         fitted = _fitted(others, answerable[~fold], "")
-        for place in np.flatnonzero(fold):
+        for place in np.flatnonzero(fold).tolist():
             sure[place] = fitted.confidence(rows[place].signals, rows[place].inner) or 0.0
     return sure
 
