@@ -3,9 +3,17 @@
 import streamlit as st
 
 from core.types import User
-from pages.ui import evaluation_compare, evaluation_form, evaluation_runs, evaluation_work, frame, state
+from pages.ui import (
+    evaluation_compare,
+    evaluation_confidence,
+    evaluation_form,
+    evaluation_runs,
+    evaluation_work,
+    frame,
+    state,
+)
 
-RUNS, MEASURE, COMPARE = "Runs", "Measure", "Compare"
+RUNS, MEASURE, COMPARE, CONFIDENCE = "Runs", "Measure", "Compare", "Confidence"
 
 
 def draw(user: User) -> None:
@@ -13,7 +21,7 @@ def draw(user: User) -> None:
     runs = state.services().evaluations.book.list_runs(owner_id=user.id)
     shown = st.segmented_control(
         "View",
-        [RUNS, MEASURE, COMPARE],
+        [RUNS, MEASURE, COMPARE, CONFIDENCE],
         default=RUNS if runs else MEASURE,
         key="evaluation-view",
         required=True,
@@ -21,6 +29,8 @@ def draw(user: User) -> None:
     )
     if shown == MEASURE:
         evaluation_form.draw(user)
+    elif shown == CONFIDENCE:
+        evaluation_confidence.draw()
     elif not runs:
         st.info(
             "Nothing was measured yet. Questions with known answers show whether search finds them, whether answers "

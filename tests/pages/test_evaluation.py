@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.chat.confidence import OWN, Calibration, Point, save
+from core.chat.probe import Probe
 from core.errors import BadDataset
 from core.evaluation.uploads import dataset_of
 from core.services import Services
@@ -57,6 +59,18 @@ def test_an_empty_page_says_what_it_is_for_and_offers_to_begin(visit: Open, live
     assert at.button(key="evaluation-start")
     at.segmented_control(key="evaluation-view").set_value("Runs").run()
     assert "Nothing was measured yet" in said(at)
+
+
+def test_how_sure_an_answer_has_to_be_is_shown(visit: Open, live: Services) -> None:
+    folder = live.settings.calibrations
+    curve = (Point(0.9, 0.25, 0.1), Point(0.4, 0.75, 0.2), Point(0.1, 1.0, 0.5))
+    probe = Probe("a-model", (1.0,), 0.0)
+    save(Calibration({}, 0.0, 0.4, "my <questions>", 120, 0.81, curve, probe), folder / OWN)
+    at = fine(visit(PAGE))
+    at.segmented_control(key="evaluation-view").set_value("Confidence").run()
+    assert [metric.value for metric in at.metric] == ["0.40", "0.81", "120"]
+    assert "75% of those questions are answered and 20% of these answers are wrong" in said(at)
+    assert "Only for answers of a-model" in said(at)
 
 
 def test_own_questions_are_measured_over_own_documents(visit: Open, live: Services) -> None:
