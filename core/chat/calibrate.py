@@ -60,7 +60,7 @@ def in_words(made: Calibration) -> str:
     answered = next((point for point in reversed(made.curve) if point.threshold >= made.point), None)
     share = f", {answered.coverage:.0%} of the questions with {answered.risk:.0%} of them wrong" if answered else ""
     return (
-        f"Fitted on {made.questions} questions of {made.fitted_on}: AUROC {made.auroc:.3f}. "
+        f"Fitted on {made.questions} questions of {made.fitted_on}: AUROC {made.auroc:.3f} on other subjects. "
         f"Answers from {made.point:.2f} on{share}."
     )
 

@@ -11,6 +11,7 @@ from core.chat.calibrate import judged
 from core.chat.citations import check
 from core.chat.confidence import CALIBRATION, Calibration, Judged, auroc, fit, load, save
 from core.chat.judging import NOTHING_FOUND, Judge, abstention
+from core.chat.probe import INNER
 from core.chat.signals import signals
 from core.cli import main
 from core.errors import SettingsError
@@ -57,10 +58,12 @@ def test_a_calibration_survives_being_stored(tmp_path: Path) -> None:
 
 def test_the_shipped_calibration_knows_the_signals_of_this_version() -> None:
     shipped = Judge.shipped().calibration
-    if shipped is None:
-        pytest.skip("no calibration ships: answers have no confidence until one is fitted")
+    assert shipped is not None
     assert 0 < shipped.point < 1
-    assert set(shipped.signals) == set(signals("q", [], check("a", [], "q"), []))
+    assert set(shipped.signals) == {*signals("q", [], check("a", [], "q"), []), INNER}
+    assert shipped.probe is not None
+    assert shipped.probe.model == settings.Settings.model_fields["chat_model"].default
+    assert len(shipped.probe.weights) == 1536
 
 
 @pytest.mark.parametrize(
