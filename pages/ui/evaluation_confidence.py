@@ -5,11 +5,12 @@ import streamlit as st
 from core.chat.confidence import Calibration
 from core.chat.judging import Judge
 from pages.ui import state
+from pages.ui.evaluation_figures import risk_chart
 from pages.ui.markdown import plain
 
 
 def draw() -> None:
-    """Of the calibration that is in use for all documents."""
+    """Of the calibration for all documents; one that was fitted since the start is used from the next start on."""
     found = Judge.shipped(state.services().settings.calibrations).calibration
     if found is None:
         st.info(
@@ -41,9 +42,4 @@ def _curve(found: Calibration) -> None:
         f"answers are wrong; without it all are answered and {whole.risk:.0%} are wrong."
     )
     st.subheader("Risk and coverage", anchor=False)
-    st.line_chart(
-        {"Answered": [point.coverage for point in found.curve], "Wrong": [point.risk for point in found.curve]},
-        x="Answered", y="Wrong", x_label="share of the questions that is answered, most confident first",
-        y_label="share of these that is wrong", height=260, alt=words,
-    )  # fmt: skip
-    st.caption(plain(words))
+    risk_chart([(point.coverage, point.risk) for point in found.curve], words)

@@ -69,8 +69,13 @@ def risk(curve: Sequence[Sequence[float]]) -> None:
         f"Of all answers {curve[-1][1]:.0%} are wrong; of the {chosen[0]:.0%} that the product is most confident of, "
         f"{chosen[1]:.0%}."
     )
+    risk_chart([(point[0], point[1]) for point in curve], words)
+
+
+def risk_chart(curve: Sequence[tuple[float, float]], words: str) -> None:
+    """Coverage and the share that is wrong in it, with what it says in words."""
     st.line_chart(
-        {"Answered": [point[0] for point in curve], "Wrong": [point[1] for point in curve]},
+        {"Answered": [covered for covered, _ in curve], "Wrong": [wrong for _, wrong in curve]},
         x="Answered", y="Wrong", x_label="share of the questions that is answered, most confident first",
         y_label="share of these that is wrong", height=260, alt=words,
     )  # fmt: skip

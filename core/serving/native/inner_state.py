@@ -34,8 +34,6 @@ _ggml.ggml_get_name.argtypes = [ctypes.c_void_p]
 _ggml.ggml_backend_tensor_get.restype = None
 _ggml.ggml_backend_tensor_get.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t]
 
-InnerState = NDArray[np.float32]
-
 
 class InnerStates:
     """Reads them, one at a time. Takes its memory when it is first asked. For the engine's thread only."""
@@ -49,7 +47,7 @@ class InnerStates:
         self._batch = Batch()
         self._own: Context | None = None
 
-    def after(self, sequence: int, tokens: list[int]) -> InnerState | None:
+    def after(self, sequence: int, tokens: list[int]) -> NDArray[np.float32] | None:
         """The state behind `tokens`, which a sequence of the shared context begins with; shape (width of the model,).
 
         None where it is not to be had: for a very long prompt, or a model that is not built of such layers. Raises
