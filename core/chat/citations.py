@@ -33,6 +33,7 @@ SUPPORTED = 0.5  # share of a claim's words that a quote must hold to be cited w
 WEAK = 0.3  # what holds less than this bears nothing
 BETTER = 0.3  # how much more another passage must hold before the model's own marker is replaced
 ASKED = 0.3  # worth of the question's words in a quote, beside those of the claim
+TELLING = 4  # words of its own (function words do not count) that a sentence needs to be offered as what stands nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +126,18 @@ def check(answer: str, passages: Sequence[Passage], question: str) -> Checked:
 
 
 def nearest(question: str, passages: Sequence[Passage]) -> tuple[Citation, ...]:
-    """Of each passage the sentence that has most of the question's words, as a citation; in the passages' order."""
+    """Of each passage the sentence that has most of the question's words, as a citation; in the passages' order.
+
+    Where a passage has others, none of a few words: in a passage that holds no word of the question, the best of all
+    would be the shortest, which is a heading.
+    """
     language = _language(passages)
     asked = words(question, language)
-    found = [
-        _best(n, _Claim(asked, asked), asked, _searched(passage, language)) for n, passage in enumerate(passages, 1)
-    ]
+    found = []
+    for n, passage in enumerate(passages, 1):
+        windows = _searched(passage, language)
+        telling = [window for window in windows if len(window.held) >= TELLING]
+        found.append(_best(n, _Claim(asked, asked), asked, telling or windows))
     return tuple(_citation(quote, passages[quote.passage - 1]) for quote in found if quote.end > quote.start)
 
 

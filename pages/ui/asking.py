@@ -25,14 +25,15 @@ def field(info: ConversationInfo | None, user: User, *, busy: bool) -> None:
         if service is not None:
             icon = ":material/cloud_upload:" if service.is_elsewhere else ":material/computer:"
             st.caption(f"{icon} {words(service.destination)}")
-        # Without max_chars: with it, the field takes nothing of a text that is too long, and does not say why.
-        st.chat_input(
-            "Wait for the answer, or stop it" if busy else "Ask about your documents",
-            key=KEY,
-            disabled=busy,
-            on_submit=_submit,
-            args=(user,),
-        )
+    # Outside of `st.bottom`: Streamlit puts it there itself, and only then keeps the end of the conversation in sight.
+    # Without max_chars: with it, the field takes nothing of a text that is too long, and does not say why.
+    st.chat_input(
+        "Wait for the answer, or stop it" if busy else "Ask about your documents",
+        key=KEY,
+        disabled=busy,
+        on_submit=_submit,
+        args=(user,),
+    )
 
 
 @attempt

@@ -90,3 +90,16 @@ def test_an_answer_tells_how_it_was_made_on_a_phone_too(
     settled(page)
     expect(page.get_by_text("Time of each step")).to_be_visible(timeout=SECONDS)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_the_end_of_a_conversation_is_in_sight(page: Page, app: Application, conversation: tuple[str, int]) -> None:
+    id, message = conversation
+    write_answer(app, message, "\n\n".join(f"Line {n} of a long answer." for n in range(60)))
+    page.goto(f"{app.url}/?c={id}")
+    settled(page)
+    expect(page.get_by_text("Line 59 of a long answer.")).to_be_in_viewport(timeout=SECONDS)
+    field = page.get_by_test_id("stChatInputTextArea")
+    field.fill("And who built it?")
+    field.press("Enter")
+    expect(page.get_by_text("And who built it?").first).to_be_in_viewport(timeout=SECONDS)
+    settled(page)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.chat.citations import abstains, check, sentences, unmarked
+from core.chat.citations import abstains, check, nearest, sentences, unmarked
 from core.chat.judging import Judge
 from core.types import Passage, Verdict
 from tests.chat.cited import cite
@@ -184,3 +184,14 @@ def test_code_is_delivered_as_it_was_written() -> None:
     ):
         assert cite(answer, [code], "How are arguments read?")[0] == answer
     assert unmarked("The first is `argv[1]` [1].") == "The first is `argv[1]`."
+
+
+def test_what_stands_nearest_is_a_sentence_and_not_a_heading() -> None:
+    text = "7 What to do better\nThe batteries of the barge should be charged every evening.\n8 Thanks"
+    (offered,) = nearest("Who repaired the sensor?", [passage(text)])
+    assert offered.quote == "The batteries of the barge should be charged every evening."
+
+
+def test_of_a_passage_of_a_few_words_these_stand_nearest() -> None:
+    (offered,) = nearest("Who repaired the sensor?", [passage("8 Thanks")])
+    assert offered.quote == "8 Thanks"
