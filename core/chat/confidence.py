@@ -119,7 +119,7 @@ def fit(rows: Sequence[Judged], *, name: str) -> Calibration:
     return replace(
         _fitted(rows, answerable, name),
         point=round(float(np.quantile(sure[right], 1 - KEEP)), 4) if right.any() else 0.0,
-        auroc=round(auroc(sure, answerable), 4),
+        auroc=round(auroc(sure, answerable > 0), 4),
         curve=curve(sure, right),
     )
 
@@ -165,12 +165,16 @@ def _subjects(rows: Sequence[Judged]) -> list[str]:
     return [row.subject or str(place) for place, row in enumerate(rows)]
 
 
-def auroc(sure: NDArray[np.float64], positive: NDArray[np.float64]) -> float:
-    """The probability that a positive is surer than a negative; ties count half."""
-    yes, no = sure[positive > 0.5], sure[positive <= 0.5]
-    if not len(yes) or not len(no):
-        return 0.5
-    return float((yes[:, None] > no[None, :]).mean() + (yes[:, None] == no[None, :]).mean() / 2)
+def auroc(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
+    """The chance that a positive has a higher score than a negative, ties half; not a number where one is missing."""
+    positives, negatives = int(positive.sum()), int((~positive).sum())
+    if not positives or not negatives:
+        return float("nan")
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    ranks = (last - (counts - 1) / 2)[inverse]  # of equals the mean
+    won = ranks[positive].sum() - positives * (positives + 1) / 2
+    return float(won / (positives * negatives))
 
 
 def curve(sure: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[Point, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from core.chat.citations import MARKER, Checked, nearest
@@ -27,7 +28,8 @@ NOT_FROM_DOCUMENTS = "Not from your documents, but from what the model knows:"
 class Judge:
     """Decides whether an answer is given as one. Without a calibration only the model's own abstention counts.
 
-    `folder` has the calibrations that were fitted here: of all documents, and of collections by their ids.
+    `folder` has the calibrations that were fitted here: of all documents, and of collections by their ids. It is looked
+    into for every question, so that a new one counts from the next answer on.
     """
 
     calibration: Calibration | None = None
@@ -35,16 +37,15 @@ class Judge:
 
     @classmethod
     def shipped(cls, folder: Path | None = None) -> Judge:
-        """With the calibration that was fitted here, or else the one that ships.
-
-        Without any, answers have no confidence, and nothing else is missing.
-        """
-        own = _found(folder / OWN) if folder else None
-        return cls(own or _found(CALIBRATION), folder)
+        """With the calibration that ships. Without any, answers have no confidence, and nothing else is missing."""
+        return cls(_found(CALIBRATION), folder)
 
     def of(self, collection_id: str | None) -> Judge:
-        """The judge of a collection: with its own calibration, where it has one."""
-        own = _found(self.folder / f"{collection_id}.json") if self.folder and collection_id else None
+        """The judge of a collection, or of all documents: with what was fitted for it here, where something was."""
+        if self.folder is None:
+            return self
+        own = _found(self.folder / f"{collection_id}.json") if collection_id else None
+        own = own or _found(self.folder / OWN)
         return Judge(own) if own else self
 
     def weighs(self, signal: str) -> bool:
@@ -82,8 +83,16 @@ class Judge:
 
 def _found(path: Path) -> Calibration | None:
     """The calibration of a file, if it is there and is one: answers do not wait until somebody has repaired it."""
-    if not path.exists():
+    try:
+        found = path.stat()
+    except OSError:
         return None
+    return _read(path, found.st_mtime_ns, found.st_size)
+
+
+@lru_cache(maxsize=64)
+def _read(path: Path, _changed: int, _size: int) -> Calibration | None:
+    """Read a file once for each of its versions; one that is broken is told of once."""
     try:
         return load(path)
     except SettingsError as problem:

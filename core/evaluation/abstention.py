@@ -7,20 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from core.chat.confidence import auroc
+
+__all__ = ["auroc", "balanced_accuracy", "best_threshold", "curve", "right_among"]
+
 MOST_CONFIDENT = 0.7
 STEPS = 20
-
-
-def auroc(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
-    """The chance that a positive has a higher score than a negative, ties half; not a number where one is missing."""
-    positives, negatives = int(positive.sum()), int((~positive).sum())
-    if not positives or not negatives:
-        return float("nan")
-    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    ranks = (last - (counts - 1) / 2)[inverse]  # of equals the mean
-    won = ranks[positive].sum() - positives * (positives + 1) / 2
-    return float(won / (positives * negatives))
 
 
 def right_among(confidence: NDArray[np.float64], right: NDArray[np.float64], share: float) -> float:

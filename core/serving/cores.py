@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from typing import Protocol
 
 PATIENCE = 0.3  # seconds that documents wait for their first turn while answers are being written
-# Times the seconds of their turn are the engine's before the next one. With 2.2 a first token took 1.52 times as long
-# as without documents, and they were embedded at 61 % of their speed.
-SHARE = 2.6
+# Times the seconds of their turn are the engine's before the next one. With 2.6 a first token took 1.48 times as long
+# as without documents on an Intel, 1.63 times on an AMD; docs/serving.md has what it takes now.
+SHARE = 4.0
 
 
 class Pausable(Protocol):

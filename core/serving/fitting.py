@@ -8,7 +8,7 @@ from pathlib import Path
 from core.errors import ModelError
 from core.models.gguf import Gguf, read_gguf
 from core.serving.machine import free_memory
-from core.serving.options import LoadOptions
+from core.serving.options import INNER_TOKENS, LoadOptions
 
 LARGEST_CONTEXT = 8_192  # tokens, unless somebody sets more: all requests together rarely need as much
 SMALLEST_CONTEXT = 2_048
@@ -50,8 +50,8 @@ def context_for(gguf: Gguf, cell_bytes: int, free: int) -> int:
 
 
 def needed_bytes(gguf: Gguf, cell_bytes: int, tokens: int) -> int:
-    """Memory that the weights, the context and the work take together."""
-    return gguf.bytes + cell_bytes * tokens + WORKING_BYTES
+    """Memory that the weights, the context, the one for inner states and the work take together."""
+    return gguf.bytes + cell_bytes * (tokens + INNER_TOKENS) + WORKING_BYTES
 
 
 def identity(path: Path, sha256: str) -> str:

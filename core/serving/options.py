@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+INNER_TOKENS = 2_048  # of a prompt whose inner state can be had: a context of its own is set aside for them
 CACHE_TYPES = ("f16", "q8_0", "q4_0")
 ROPE_SCALINGS = ("", "none", "linear", "yarn")
 

@@ -10,8 +10,8 @@ from pages.ui.markdown import plain
 
 
 def draw() -> None:
-    """Of the calibration for all documents; one that was fitted since the start is used from the next start on."""
-    found = Judge.shipped(state.services().settings.calibrations).calibration
+    """Of the calibration for all documents."""
+    found = Judge.shipped(state.services().settings.calibrations).of(None).calibration
     if found is None:
         st.info(
             "Answers have no confidence yet: none was fitted. Measure answers on questions with and without an answer "

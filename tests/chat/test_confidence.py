@@ -9,7 +9,7 @@ import pytest
 from core import settings
 from core.chat.calibrate import judged
 from core.chat.citations import check
-from core.chat.confidence import CALIBRATION, Calibration, Judged, auroc, fit, load, save
+from core.chat.confidence import CALIBRATION, OWN, Calibration, Judged, auroc, fit, load, save
 from core.chat.judging import NOTHING_FOUND, Judge, abstention
 from core.chat.probe import INNER
 from core.chat.signals import signals
@@ -101,13 +101,13 @@ def test_what_is_fitted_here_is_in_the_data_folder_and_goes_before_what_ships(tm
     assert main(["calibrate", str(tmp_path / "run.json"), "--name", "mine"]) == 0
     folder = settings.load().calibrations
     assert [path.name for path in folder.iterdir()] == ["own.json"]
-    own = Judge.shipped(folder)
+    own = Judge.shipped(folder).of(None)
     assert own.calibration is not None
     assert own.calibration.fitted_on == "mine"
     assert own.of("a collection without one") == own
     assert (CALIBRATION.read_bytes() if CALIBRATION.exists() else b"") == before
     (folder / "own.json").write_text("{")
-    assert Judge.shipped(folder).calibration == Judge.shipped().calibration, "a broken one is passed over"
+    assert Judge.shipped(folder).of(None).calibration == Judge.shipped().calibration, "a broken one is passed over"
 
 
 def test_what_was_held_back_is_judged_by_what_the_model_wrote(tmp_path: Path) -> None:
@@ -119,8 +119,8 @@ def test_what_was_held_back_is_judged_by_what_the_model_wrote(tmp_path: Path) ->
 def test_auroc_counts_ties_half() -> None:
     import numpy as np
 
-    assert auroc(np.array([0.5, 0.5]), np.array([1.0, 0.0])) == 0.5
-    assert auroc(np.array([0.9, 0.1]), np.array([1.0, 0.0])) == 1.0
+    assert auroc(np.array([0.5, 0.5]), np.array([True, False])) == 0.5
+    assert auroc(np.array([0.9, 0.1]), np.array([True, False])) == 1.0
 
 
 def test_below_the_point_the_answer_says_what_was_searched_and_offers_what_is_near() -> None:
@@ -164,6 +164,16 @@ def test_a_collection_has_its_own_calibration_and_a_broken_one_is_passed_over(tm
     (tmp_path / "c2.json").write_text("{")
     assert judge.of("c1").calibration == made
     assert [judge.of(id).calibration for id in ("c2", "c3", None)] == [generic] * 3
+
+
+def test_a_calibration_that_is_fitted_while_answers_are_given_counts_from_the_next_on(tmp_path: Path) -> None:
+    generic = Calibration({}, 2.0, 0.5, "generic", 1, 0.5)
+    judge = Judge(generic, tmp_path)
+    assert judge.of(None).calibration == generic
+    for name in ("first", "second, later"):
+        made = fit(rows(), name=name)
+        save(made, tmp_path / OWN)
+        assert judge.of(None).calibration == judge.of("c1").calibration == made
 
 
 def test_the_command_refuses_what_is_no_collection(tmp_path: Path) -> None:

@@ -21,12 +21,11 @@ from numpy.typing import NDArray
 
 from core.serving.native.batch import Batch
 from core.serving.native.llama import Context, Decoded, Model
-from core.serving.options import LoadOptions
+from core.serving.options import INNER_TOKENS, LoadOptions
 
 log = logging.getLogger(__name__)
 
 DEPTH = 0.68  # of the layers: measured in docs/answers.md
-LONGEST = 2_048  # tokens of a prompt; more memory is not set aside for it
 
 _ggml = load_shared_library("ggml-base", Path(native.__file__).parent / "lib")
 _ggml.ggml_get_name.restype = ctypes.c_char_p
@@ -54,7 +53,7 @@ class InnerStates:
         ModelError when there is no memory for it.
         """
         length = len(tokens)
-        if not 1 < length <= LONGEST or not self._model.divisible:
+        if not 1 < length <= INNER_TOKENS or not self._model.divisible:
             return None
         before = self._shared.take(sequence, 0, length - 1)
         own = self._own = self._own or self._context()
@@ -72,7 +71,7 @@ class InnerStates:
 
     def _context(self) -> Context:
         return Context(
-            self._model, cells=LONGEST, sequences=1, threads=self._shared.threads, options=self._options, most=1,
+            self._model, cells=INNER_TOKENS, sequences=1, threads=self._shared.threads, options=self._options, most=1,
             seen=self._callback,
         )  # fmt: skip
 
