@@ -17,7 +17,7 @@ READING_SECONDS = 7.5
 BACKGROUND_SECONDS = 2.75  # the same when what is read waits for nobody: a person's question comes next
 WRITING_SHARE = 0.25  # of the time that a prompt takes goes to answers, so that they come as fast as people read
 # How long a step may take when documents wait for their turn: with 0.3 s, a fast machine reads in pieces of 32 tokens,
-# which takes a tenth longer than in pieces of 64.
+# which takes a sixth longer than in pieces of 64.
 SHARED_SECONDS = 0.6
 ONE_STEP = 1e-3  # seconds, less than any step takes
 START = 0.016  # seconds a token, until something is measured
