@@ -194,7 +194,7 @@ def build(settings: Settings, client: ModelClient | None = None, *, beside: Serv
     """Put everything together over the data folder; migrates the database. Raises StorageError, SettingsError.
 
     `client` is for tests, which have no model server. With `beside`, only the documents are this folder's own: they are
-    asked with the prompts, models and services of that installation.
+    asked with the prompts, models, calibrations and services of that installation.
     """
     silence_telemetry()
     make_folder(settings.data)
@@ -221,14 +221,15 @@ def build(settings: Settings, client: ModelClient | None = None, *, beside: Serv
         address = endpoint.url if endpoint else ""
         return Recipe(model, sha256, settings.embedding_model, settings.passages, options, address, habits)
 
-    chain = cache(lambda: _chain(settings, db, chunks, index, client, ActiveEngine(client, endpoints)))
+    judge = Judge.shipped((beside.settings if beside else settings).calibrations)
+    chain = cache(lambda: _chain(settings, db, chunks, index, client, ActiveEngine(client, endpoints), judge))
     namer = Namer(conversations, prompts, lambda: chain().model)
     workbench = Workbench(db, client, settings.model_store)
     comparisons = Comparisons(
         db, prompts, recipe, lambda model_id: chain().by(GuestEngine(client, model_id)) if model_id else chain()
     )
     replays = Replays(db, prompts, models, comparisons.chain)
-    records = TurnRecords(db, prompts, pipelines, recipe)
+    records = TurnRecords(db, prompts, pipelines, recipe, judge.named)
     turns = Turns(chain, conversations, records, namer.name)
     batches, library = Batches(db), Library(db, documents)
     arrivals = Arrivals(documents, batches)
@@ -246,8 +247,9 @@ def build(settings: Settings, client: ModelClient | None = None, *, beside: Serv
 
 
 def _chain(
-    settings: Settings, db: Database, chunks: ChunkStore, index: ServingIndex, client: ModelClient, engine: ActiveEngine
-) -> AnswerChain:
+    settings: Settings, db: Database, chunks: ChunkStore, index: ServingIndex, client: ModelClient,
+    engine: ActiveEngine, judge: Judge,
+) -> AnswerChain:  # fmt: skip
     """LangChain takes a second to import: the first question pays for it, or the time when nobody asks, but no page."""
     from core.chat.chain import AnswerChain
     from core.models.chat_model import EngineChatModel
@@ -259,7 +261,6 @@ def _chain(
         store=chunks, dense=index, keyword=keyword, embedder=client, scope=scope, k=settings.passages,
         reranking=Reranking(client),
     )  # fmt: skip
-    judge = Judge.shipped(settings.calibrations)
     return AnswerChain(retriever, EngineChatModel(client=engine), engine, outline=Outline(db), judge=judge)
 
 

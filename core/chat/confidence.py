@@ -6,6 +6,7 @@ Groundwork; those that are fitted here are in the data folder, and go before it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -75,6 +76,12 @@ class Calibration:
         for name, signal in self.signals.items():
             total += signal.weight * (found.get(name, signal.mean) - signal.mean) / signal.scale
         return 1 / (1 + math.exp(-max(-30.0, min(30.0, total))))
+
+    @property
+    def name(self) -> str:
+        """What it was fitted on, and a hash of its numbers: two of the same questions may differ."""
+        numbers = json.dumps(self.as_dict(), sort_keys=True)
+        return f"{self.fitted_on} {hashlib.sha256(numbers.encode()).hexdigest()[:12]}"
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

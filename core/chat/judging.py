@@ -48,6 +48,11 @@ class Judge:
         own = own or _found(self.folder / OWN)
         return Judge(own) if own else self
 
+    def named(self, collection_id: str | None) -> str:
+        """What answers over a collection, or over all documents, are judged by; "" without a calibration."""
+        found = self.of(collection_id).calibration
+        return found.name if found else ""
+
     def weighs(self, signal: str) -> bool:
         """Whether a signal counts in the calibration."""
         found = self.calibration.signals.get(signal) if self.calibration else None

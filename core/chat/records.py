@@ -49,8 +49,7 @@ class TurnResult:
 class Recipe:
     """The settings of today's answers, apart from the prompt: they make up the pipeline.
 
-    `endpoint` is the address of the service that answers; its models have no hash that we could know. `calibration`
-    names what the confidence was fitted on.
+    `endpoint` is the address of the service that answers; its models have no hash that we could know.
     """
 
     model: str
@@ -60,17 +59,23 @@ class Recipe:
     options: GenerationOptions
     endpoint: str = ""
     habits: Habits = field(default_factory=Habits)
-    calibration: str = ""
 
 
 class TurnRecords:
-    """Reads and writes in short transactions; no model is called inside one."""
+    """Reads and writes in short transactions; no model is called inside one.
 
-    def __init__(self, db: Database, prompts: Prompts, pipelines: Pipelines, recipe: Callable[[], Recipe]) -> None:
+    `calibration` names what the confidence of an answer over a collection, or over all documents, comes from.
+    """
+
+    def __init__(
+        self, db: Database, prompts: Prompts, pipelines: Pipelines, recipe: Callable[[], Recipe],
+        calibration: Callable[[str | None], str],
+    ) -> None:  # fmt: skip
         self.db = db
         self.prompts = prompts
         self.pipelines = pipelines
         self.recipe = recipe
+        self.calibration = calibration
 
     def add_question(self, conversation_id: str, question: str, *, owner_id: str, instead_of: int | None = None) -> int:
         """Store the question and an empty answer below it; return the id of the answer."""
@@ -98,6 +103,14 @@ class TurnRecords:
 
     def request(self, message_id: int, *, owner_id: str, cancel: threading.Event, trace: Trace) -> AnswerRequest:
         """Everything the answer with this id depends on, with the pipeline it is attributed to."""
+        with self.db.read() as session:
+            row = session.get_one(MessageRow, message_id)
+            conversation = owned(session, row.conversation_id, owner_id)
+            branch = branch_to(session, row)
+            documents = (conversation.document_id,) if conversation.document_id else ()
+            scope = Scope(owner_id, conversation.collection_id, documents)
+            history = history_of(branch[:-1])
+            summary, summarised = remembered(session, branch[:-1], len(history))
         recipe = self.recipe()
         answer, condense = self.prompts.published("answer"), self.prompts.published("condense")
         pipeline = self.pipelines.identify(
@@ -109,20 +122,12 @@ class TurnRecords:
                 "passages": recipe.passages,
                 "fusion": FUSION,
                 "condense_version": condense.version,
-                "calibration": recipe.calibration,
+                "calibration": self.calibration(scope.collection_id),
                 **asdict(recipe.habits),
             },
             sampling=asdict(recipe.options),
             endpoint=recipe.endpoint,
         )
-        with self.db.read() as session:
-            row = session.get_one(MessageRow, message_id)
-            conversation = owned(session, row.conversation_id, owner_id)
-            branch = branch_to(session, row)
-            documents = (conversation.document_id,) if conversation.document_id else ()
-            scope = Scope(owner_id, conversation.collection_id, documents)
-            history = history_of(branch[:-1])
-            summary, summarised = remembered(session, branch[:-1], len(history))
         with self.db.write() as session:
             session.execute(update(MessageRow).where(MessageRow.id == message_id).values(pipeline_id=pipeline))
         return AnswerRequest(

@@ -65,7 +65,7 @@ def evaluate(
     questions = sample(candidates, spec.limit, spec.seed)
     wait_until_ready(main, READY_SECONDS, chat=spec.kind == ANSWERS)
     with _corpus(main, dataset, spec, watch, working) as corpus:
-        notes, pipeline = (*dataset.notes, *_unread(corpus)), pipeline_of(main)
+        notes, pipeline = (*dataset.notes, *_unread(corpus)), pipeline_of(main, corpus.scope)
         book, measured = RunBook(main.db), Measured()
         run_id = book.begin(
             owner_id=owner_id, kind=spec.kind, dataset=dataset.name, dataset_sha256=dataset.sha256, seed=spec.seed,
@@ -94,13 +94,14 @@ def evaluate(
     return report
 
 
-def pipeline_of(services: Services) -> dict[str, Any]:
+def pipeline_of(services: Services, scope: Scope) -> dict[str, Any]:
     """Everything that decides the answers, as it is stored with a run."""
     recipe = services.turns.records.recipe()
     published = {name: services.prompts.published(name) for name in PURPOSES}
     return {
         **{name: value for name, value in asdict(recipe).items() if name != "options"},
         "sampling": asdict(recipe.options),
+        "calibration": services.turns.records.calibration(scope.collection_id),
         "embedder_form": services.client.embedding_form(),
         "prompts": {name: version.version for name, version in published.items()},
         "version": VERSION,

@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from core.chat import export, turns
 from core.chat.chain import AnswerChain, AnswerRequest
+from core.chat.confidence import CALIBRATION, OWN, Calibration, load, save
 from core.chat.turns import LiveTurn
 from core.errors import BadQuestion, Conflict, ContextTooLong, ModelBusy, ModelUnavailable, NotFound
 from core.services import Services
@@ -58,6 +59,19 @@ def test_an_answer_is_attributed_to_its_pipeline(live: Services, conversation: s
         used = session.scalars(select(MessageRow.pipeline_id).where(MessageRow.role == "assistant")).all()
     assert set(used) == {pipelines[0].id}
     assert pipelines[0].model == live.settings.chat_model
+    assert pipelines[0].retrieval["calibration"] == load(CALIBRATION).name
+
+
+def test_a_calibration_that_was_fitted_meanwhile_makes_another_pipeline(live: Services, conversation: str) -> None:
+    fitted = [Calibration({}, bias, 0.0, "questions of this house", 1, 0.5) for bias in (1.0, 2.0)]
+    for calibration in fitted:
+        save(calibration, live.settings.calibrations / OWN)
+        ask(live, conversation, "How long is the warranty?")
+    with live.db.read() as session:
+        named = [pipeline.retrieval["calibration"] for pipeline in session.scalars(select(PipelineRow))]
+    assert sorted(named) == sorted(calibration.name for calibration in fitted)
+    assert len(set(named)) == 2
+    assert all(name.startswith("questions of this house ") for name in named)
 
 
 def test_a_follow_up_is_rewritten_before_the_search(live: Services, conversation: str, client: SmallClient) -> None:

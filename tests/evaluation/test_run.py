@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from core.chat.confidence import OWN, Calibration, save
 from core.chat.ledger import Ledger, cut_passage
 from core.errors import BadDataset, Cancelled, ModelCrashed, ModelUnavailable
 from core.evaluation import command
@@ -116,6 +117,16 @@ def test_search_is_measured_and_stored(live: Services, dataset_folder: Path, wor
     assert [item.score for item in items] == [1.0] * 4
     assert items[0].detail["found"][0] == "pump"
     assert "recall@10" in table(report)
+
+
+def test_what_was_fitted_here_judges_the_answers_over_a_dataset(
+    live: Services, dataset_folder: Path, working: Working
+) -> None:
+    fitted = Calibration({}, 2.0, 0.0, "questions of this house", 1, 0.5)
+    save(fitted, live.settings.calibrations / OWN)
+    report = evaluate(live, load_dataset(dataset_folder), Spec("answers", limit=1), quiet, working=working)
+    assert report.pipeline["calibration"] == fitted.name
+    assert [item["confidence"] for item in report.items] == [0.8808]
 
 
 def test_answers_are_measured_from_all_sides(live: Services, dataset_folder: Path, working: Working) -> None:
