@@ -21,9 +21,10 @@ from core.sources.items import Attach, by_hand
 from core.storage.db import Database
 from core.storage.files import FileStore, ReceivedFile
 from core.storage.tables import CollectionDocumentRow, DocumentRow, DocumentTextRow, JobRow
+from core.tags import tags_of
 from core.types import DocumentStatus, Page
 
-__all__ = ["INGEST", "Added", "Collection", "DocumentInfo", "DocumentText", "Documents", "document_info"]
+__all__ = ["INGEST", "Added", "Collection", "DocumentInfo", "DocumentText", "Documents", "document_infos"]
 
 INGEST = "ingest"
 
@@ -53,6 +54,7 @@ class DocumentInfo:
     receipt: dict[str, Any]
     created_at: datetime
     collection_ids: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
     language: str = ""
     author: str = ""
     source: str = ""
@@ -194,13 +196,12 @@ class Documents(Collections):
             )
         with self.db.read() as session:
             rows = session.scalars(query.order_by(DocumentRow.created_at.desc(), DocumentRow.id).limit(limit)).all()
-            homes = collections_of(session, owner_id)
-            return [document_info(row, homes.get(row.id, ())) for row in rows]
+            return document_infos(session, rows, owner_id)
 
     def get(self, document_id: str, *, owner_id: str) -> DocumentInfo:
         with self.db.read() as session:
             row = owned_document(session, document_id, owner_id)
-            return document_info(row, collections_of(session, owner_id, [row.id]).get(row.id, ()))
+            return document_infos(session, [row], owner_id)[0]
 
     def text(self, document_id: str, *, owner_id: str) -> DocumentText:
         """What was read from the file. Raises NotFound, also while there is no text yet."""
@@ -234,10 +235,16 @@ def _with_bytes(session: Session, owner_id: str, sha256: str) -> DocumentRow | N
     return session.scalar(mine.order_by(DocumentRow.incoming_sha256.desc()).limit(1))
 
 
-def document_info(row: DocumentRow, collection_ids: Sequence[str]) -> DocumentInfo:
-    """The row as lists show it."""
+def document_infos(session: Session, rows: Sequence[DocumentRow], owner_id: str) -> list[DocumentInfo]:
+    """Rows as lists show them."""
+    ids = [row.id for row in rows]
+    homes, tags = collections_of(session, owner_id, ids), tags_of(session, ids)
+    return [_info(row, homes.get(row.id, ()), tags.get(row.id, ())) for row in rows]
+
+
+def _info(row: DocumentRow, collection_ids: Sequence[str], tags: Sequence[str]) -> DocumentInfo:
     return DocumentInfo(
         row.id, row.name, row.title, row.media_type, row.sha256, row.size, DocumentStatus(row.status),
-        row.error, row.receipt, row.created_at, tuple(collection_ids),
+        row.error, row.receipt, row.created_at, tuple(collection_ids), tuple(tags),
         row.language, row.author, row.source, row.written_at, row.changed_at,
     )  # fmt: skip

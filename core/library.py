@@ -9,14 +9,15 @@ from datetime import datetime
 from sqlalchemy import Select, func, select
 from sqlalchemy.exc import IntegrityError
 
-from core.collections import collections_of, owned_collection
-from core.documents import DocumentInfo, Documents, document_info
+from core.collections import owned_collection
+from core.documents import DocumentInfo, Documents, document_infos
 from core.errors import Conflict, NotFound
 from core.names import collection_name
-from core.retrieval.store import FOUND, current_generation, raise_generation
+from core.retrieval.store import FOUND, current_generation, raise_generation, visible
 from core.storage.db import Database
-from core.storage.tables import CollectionDocumentRow, DocumentRow
-from core.types import DocumentStatus
+from core.storage.tables import CollectionDocumentRow, DocumentRow, DocumentTagRow
+from core.tags import Tag, add_tags, known_tags, set_tags
+from core.types import DocumentStatus, Scope
 
 BUSY = (DocumentStatus.queued, DocumentStatus.processing)
 
@@ -29,6 +30,7 @@ class DocumentFilter:
     statuses: tuple[DocumentStatus, ...] = ()
     search: str = ""
     language: str = ""
+    tag: str = ""
     media_types: tuple[str, ...] = ()
     author: str = ""  # a part of the name
     source: str = ""  # how it begins, such as the address of a site
@@ -52,6 +54,7 @@ class Facets:
 
     media_types: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,11 @@ class Library:
             failed=rows.get(DocumentStatus.failed.value, 0),
         )
 
+    def asked(self, scope: Scope) -> int:
+        """How many documents a question in this scope can find."""
+        with self.db.read() as session:
+            return session.scalar(select(func.count()).select_from(DocumentRow).where(*visible(scope))) or 0
+
     def titles(self, *, owner_id: str, limit: int = 500) -> tuple[tuple[str, str], ...]:
         """Id and title of the newest documents that questions can find, in the order of their titles.
 
@@ -99,7 +107,7 @@ class Library:
         return known[1]
 
     def facets(self, *, owner_id: str) -> Facets:
-        """The types and languages of the owner's documents; remembered until a document comes, changes or goes."""
+        """Types, languages and tags of the owner's documents; remembered until a document comes, changes or goes."""
         kinds = select(DocumentRow.media_type, DocumentRow.language).where(DocumentRow.owner_id == owner_id).distinct()
         with self.db.read() as session:
             generation = current_generation(session)
@@ -107,7 +115,8 @@ class Library:
             if known is None or known[0] != generation:
                 found = [(media_type, language) for media_type, language in session.execute(kinds)]
                 media_types, languages = ({pair[at] for pair in found} - {""} for at in (0, 1))
-                known = (generation, Facets(tuple(sorted(media_types)), tuple(sorted(languages))))
+                tags = tuple(tag.name for tag in known_tags(session, owner_id))
+                known = (generation, Facets(tuple(sorted(media_types)), tuple(sorted(languages)), tags))
                 self._facets[owner_id] = known
         return known[1]
 
@@ -118,8 +127,7 @@ class Library:
             total = session.scalar(query.with_only_columns(func.count())) or 0
             ordered = query.order_by(DocumentRow.created_at.desc(), DocumentRow.id).offset(start).limit(size)
             rows = session.scalars(ordered).all()
-            homes = collections_of(session, owner_id, [row.id for row in rows])
-            return DocumentPage(tuple(document_info(row, homes.get(row.id, ())) for row in rows), total)
+            return DocumentPage(tuple(document_infos(session, rows, owner_id)), total)
 
     def delete(self, document_ids: Sequence[str], *, owner_id: str) -> int:
         """Delete these documents; those that are gone already are passed over. Returns how many went."""
@@ -140,6 +148,21 @@ class Library:
             for document_id in session.scalars(own).all():
                 session.merge(CollectionDocumentRow(collection_id=collection_id, document_id=document_id))
             raise_generation(session)
+
+    def tags(self, *, owner_id: str) -> list[Tag]:
+        """The tags of the owner's documents with how many have them."""
+        with self.db.read() as session:
+            return known_tags(session, owner_id)
+
+    def set_tags(self, document_id: str, tags: Sequence[str], *, owner_id: str) -> None:
+        """Let a document have exactly these tags. Raises NotFound, and BadUpload for too many."""
+        with self.db.write() as session:
+            set_tags(session, document_id, tags, owner_id=owner_id)
+
+    def add_tags(self, document_ids: Sequence[str], tags: Sequence[str], *, owner_id: str) -> None:
+        """Put these tags on documents too; they keep those they have. Raises BadUpload for too many."""
+        with self.db.write() as session:
+            add_tags(session, document_ids, tags, owner_id=owner_id)
 
     def rename_collection(self, collection_id: str, name: str, *, owner_id: str) -> None:
         """Give a collection another name. Raises Conflict when there is one of that name."""
@@ -180,6 +203,9 @@ def _with_metadata(query: Select[DocumentRow], chosen: DocumentFilter) -> Select
     moment = func.coalesce(DocumentRow.changed_at, DocumentRow.written_at, DocumentRow.created_at)
     if chosen.media_types:
         query = query.where(DocumentRow.media_type.in_(chosen.media_types))
+    if chosen.tag:
+        tagged = select(DocumentTagRow.document_id).where(DocumentTagRow.tag == chosen.tag)
+        query = query.where(DocumentRow.id.in_(tagged))
     if chosen.language:
         query = query.where(DocumentRow.language == chosen.language)
     if author := chosen.author.strip():

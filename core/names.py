@@ -1,4 +1,4 @@
-"""Names that people give to files and collections, made harmless."""
+"""Names that people give to files, collections and tags, made harmless."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import unicodedata
 from core.errors import BadUpload
 
 LONGEST_NAME = 200
+LONGEST_TAG = 60
+UNSEEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")  # kinds of characters that could act or hide
 # Endings that Windows runs, and links. Not .com: documents from the web are called by their host.
 PROGRAMS = {"exe", "scr", "pif", "cpl", "dll", "sys", "msi", "lnk"}
 DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
@@ -17,7 +19,7 @@ _HIDDEN = re.compile(r"\.[^.]{5,}")  # .htaccess, but not .txt, which is a file 
 def clean_name(name: str) -> str:
     """The last part of a file name without anything that could act: paths, control and direction characters."""
     last = unicodedata.normalize("NFC", name.replace("\\", "/")).rsplit("/", 1)[-1]
-    shown = "".join(c for c in last if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp"))
+    shown = "".join(c for c in last if unicodedata.category(c) not in UNSEEN)
     shown = " ".join(shown.split()).strip(" .")
     if len(shown) > LONGEST_NAME:
         stem, dot, ending = shown.rpartition(".")
@@ -46,6 +48,12 @@ def document_name(name: str) -> str:
     if _HIDDEN.fullmatch(name.strip().replace("\\", "/").rsplit("/", 1)[-1]):
         raise BadUpload(f"{shown} with a dot before it is a hidden file of settings. Rename it if it is a document.")
     return shown
+
+
+def tag_name(name: str) -> str:
+    """A tag as it is stored, on one line and without what cannot be seen; "" when nothing is left."""
+    seen = "".join(c for c in unicodedata.normalize("NFC", name) if unicodedata.category(c) not in UNSEEN)
+    return " ".join(seen.split())[:LONGEST_TAG].strip().lstrip("#").strip()
 
 
 def collection_name(name: str) -> str:

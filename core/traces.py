@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.types import ChatMessage, InnerState, Usage
+from core.types import ChatMessage, InnerState, Scope, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class Trace:
         self.spans: list[Span] = []
         self.ledger: dict[str, Any] = {}
         self.usage = Usage()
+        self.scope: Scope | None = None  # which documents were asked
         self.inner_state: InnerState | None = None  # for who calibrates; it is not stored
 
     @contextmanager

@@ -35,6 +35,7 @@ LAYERS = [
         "core.rates",
         "core.rebuilds",
         "core.collections",
+        "core.tags",
         "core.originals",
         "core.retrieval",
         "core.prompts",

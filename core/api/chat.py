@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import AsyncIterator
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import uuid4
 
@@ -27,6 +28,7 @@ from core.types import (
     Done,
     Event,
     Failed,
+    Filters,
     Passage,
     Reading,
     Retrieved,
@@ -49,11 +51,31 @@ class ApiMessage(BaseModel):
     content: Annotated[str, BeforeValidator(whole)] = Field(max_length=200_000)
 
 
+class ApiFilters(BaseModel):
+    """Which kinds of documents are asked; a word that is none of these is refused, or it would filter nothing."""
+
+    media_types: tuple[str, ...] = Field((), max_length=100)
+    languages: tuple[str, ...] = Field((), max_length=100)
+    tags: tuple[str, ...] = Field((), max_length=100)
+    since: datetime | None = None
+    until: datetime | None = None
+
+    model_config = ConfigDict(extra="forbid")
+
+    def filters(self) -> Filters:
+        """Moments without a zone are in UTC."""
+        since, until = (
+            moment.replace(tzinfo=moment.tzinfo or UTC) if moment else None for moment in (self.since, self.until)
+        )
+        return Filters(self.media_types, self.languages, self.tags, since, until)
+
+
 class ChatRequest(BaseModel):
     """OpenAI's body; sampling fields are accepted and ignored, because the published pipeline decides them.
 
-    Extensions: `collection` (a name) or `document_ids` narrow what is asked. With `store` the question and its answer
-    are kept as a conversation, `conversation_id` goes on with one; its own history and documents are then used.
+    Extensions: `collection` (a name) or `document_ids`, and `filters`, narrow what is asked. With `store` the question
+    and its answer are kept as a conversation, `conversation_id` goes on with one; its own history and documents are
+    then used.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -65,6 +87,7 @@ class ChatRequest(BaseModel):
     conversation_id: str | None = Field(None, max_length=64)
     collection: str | None = None
     document_ids: list[str] = Field(default_factory=list, max_length=1000)
+    filters: ApiFilters = Field(default_factory=ApiFilters)
 
 
 @router.get("/models")
@@ -137,8 +160,9 @@ def _start(body: ChatRequest) -> LiveTurn:
             owner_id=user.id,
             collection_id=collection,
             document_id=body.document_ids[0] if body.document_ids else None,
+            filters=body.filters.filters(),
         )
-    scope = Scope(user.id, collection, tuple(body.document_ids))
+    scope = Scope(user.id, collection, tuple(body.document_ids), body.filters.filters())
     return live.turns.ask_once(messages[-1].content, scope, history=messages[:-1])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Response, UploadFile
+from pydantic import BaseModel, Field
 
 from core import services
 from core.deletions import Deletion
@@ -14,6 +15,10 @@ from core.names import clean_name
 from core.sources.told import source_json
 
 router = APIRouter(tags=["documents"])
+
+
+class Tags(BaseModel):
+    tags: list[Annotated[str, Field(max_length=1000)]] = Field(max_length=1000)
 
 
 @router.post("/documents", status_code=202)
@@ -106,6 +111,20 @@ def retry_document(document_id: str) -> dict[str, Any]:
     return {"job_id": live.documents.retry(document_id, owner_id=user.id)}
 
 
+@router.put("/documents/{document_id}/tags")
+def set_tags(document_id: str, body: Tags) -> dict[str, Any]:
+    """Let a document have exactly these tags; another spelling of a known one is that one."""
+    live, user = services.get(), services.get().accounts.who()
+    live.library.set_tags(document_id, body.tags, owner_id=user.id)
+    return _document(live.documents.get(document_id, owner_id=user.id))
+
+
+@router.get("/tags")
+def list_tags() -> dict[str, Any]:
+    live, user = services.get(), services.get().accounts.who()
+    return {"tags": [{"name": tag.name, "documents": tag.documents} for tag in live.library.tags(owner_id=user.id)]}
+
+
 @router.get("/deletions")
 def list_deletions(limit: int = 100) -> dict[str, Any]:
     """What was deleted, and how many pieces of it a search found afterwards, place by place."""
@@ -125,7 +144,7 @@ def _document(info: DocumentInfo) -> dict[str, Any]:
     return {
         "id": info.id, "name": info.name, "title": info.title, "media_type": info.media_type, "sha256": info.sha256,
         "size": info.size, "status": info.status, "error": info.error or None, "receipt": info.receipt,
-        "created_at": info.created_at.isoformat(), "collection_ids": list(info.collection_ids),
+        "created_at": info.created_at.isoformat(), "collection_ids": list(info.collection_ids), "tags": list(info.tags),
         "language": info.language, "author": info.author, "source": info.source,
         "written_at": info.written_at.isoformat() if info.written_at else None,
         "changed_at": info.changed_at.isoformat() if info.changed_at else None,

@@ -11,21 +11,20 @@ from sqlalchemy.orm import Session
 
 from core.chat import stages
 from core.chat.branches import digest
+from core.chat.scopes import check_scope, scope_of
 from core.chat.verdicts import from_row
 from core.errors import BadQuestion, NotFound
 from core.retrieval.places import words_at
 from core.storage.db import Database
 from core.storage.tables import (
     CitationRow,
-    CollectionRow,
     ConversationRow,
-    DocumentRow,
     FeedbackRow,
     MessageRow,
     PassageRow,
     TraceRow,
 )
-from core.types import Citation, Cited, MessageState, Passage, Scope
+from core.types import NO_FILTERS, Citation, Cited, Filters, MessageState, Passage, Scope
 
 LONGEST_TITLE = 120
 
@@ -40,6 +39,7 @@ class ConversationInfo:
     document_id: str | None
     created_at: datetime
     updated_at: datetime
+    filters: Filters = NO_FILTERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +80,15 @@ class Conversations:
     def __init__(self, db: Database) -> None:
         self.db = db
 
-    def create(self, *, owner_id: str, collection_id: str | None = None, document_id: str | None = None) -> str:
+    def create(
+        self, *, owner_id: str, collection_id: str | None = None, document_id: str | None = None,
+        filters: Filters = NO_FILTERS,
+    ) -> str:  # fmt: skip
         with self.db.write() as session:
-            _check_scope(session, owner_id, collection_id, document_id)
-            row = ConversationRow(owner_id=owner_id, collection_id=collection_id, document_id=document_id)
+            check_scope(session, owner_id, collection_id, document_id)
+            row = ConversationRow(
+                owner_id=owner_id, collection_id=collection_id, document_id=document_id, filters=filters.as_dict()
+            )
             session.add(row)
             session.flush()
             return row.id
@@ -107,17 +112,22 @@ class Conversations:
 
     def scope(self, conversation_id: str, *, owner_id: str) -> Scope:
         """Which documents the conversation asks."""
-        info = self.get(conversation_id, owner_id=owner_id)
-        return Scope(owner_id, info.collection_id, (info.document_id,) if info.document_id else ())
+        with self.db.read() as session:
+            return scope_of(owned(session, conversation_id, owner_id))
 
     def set_scope(
         self, conversation_id: str, *, owner_id: str, collection_id: str | None, document_id: str | None
     ) -> None:
         """Ask only one collection or one document from now on, or all documents again."""
         with self.db.write() as session:
-            _check_scope(session, owner_id, collection_id, document_id)
+            check_scope(session, owner_id, collection_id, document_id)
             row = owned(session, conversation_id, owner_id)
             row.collection_id, row.document_id = collection_id, document_id
+
+    def set_filters(self, conversation_id: str, filters: Filters, *, owner_id: str) -> None:
+        """Ask only these kinds of documents from now on."""
+        with self.db.write() as session:
+            owned(session, conversation_id, owner_id).filters = filters.as_dict()
 
     def rename(self, conversation_id: str, title: str, *, owner_id: str, by: str = "person") -> None:
         """Give a title. A title that a person gave is not replaced by the model's."""
@@ -275,16 +285,8 @@ class _Quoted:
         return words or "", False
 
 
-def _check_scope(session: Session, owner_id: str, collection_id: str | None, document_id: str | None) -> None:
-    collection = session.get(CollectionRow, collection_id) if collection_id else None
-    document = session.get(DocumentRow, document_id) if document_id else None
-    if collection_id and (collection is None or collection.owner_id != owner_id):
-        raise NotFound("The collection to ask does not exist any more.")
-    if document_id and (document is None or document.owner_id != owner_id):
-        raise NotFound("The document to ask does not exist any more.")
-
-
 def _info(row: ConversationRow) -> ConversationInfo:
     return ConversationInfo(
-        row.id, row.title, row.collection_id, row.document_id, row.created_at, row.updated_at
+        row.id, row.title, row.collection_id, row.document_id, row.created_at, row.updated_at,
+        Filters.from_dict(row.filters),
     )  # fmt: skip

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from core.chat.branches import branch_to, history_of, with_context
 from core.chat.conversations import load_passages, owned
+from core.chat.scopes import scope_of
 from core.chat.verdicts import from_row
 from core.errors import NotFound
 from core.storage.db import Database
@@ -50,7 +51,8 @@ class Making:
     """Everything that is known of how an answer was made.
 
     `attribution` is None for answers of versions that kept none. `ledger` is that of core/chat/ledger.py as it was
-    stored. `gone` are the numbers of passages whose document is, `changed` those whose words are others now.
+    stored. `scope` is what was asked then; of answers of versions that did not keep it, what the conversation asks now.
+    `gone` are the numbers of passages whose document is, `changed` those whose words are others now.
     """
 
     message_id: int
@@ -86,14 +88,13 @@ def making_of(db: Database, message_id: int, *, owner_id: str) -> Making:
         conversation = owned(session, row.conversation_id, owner_id)
         branch = branch_to(session, row)
         stored = load_passages(session, [message_id]).get(message_id, [])
-        documents = (conversation.document_id,) if conversation.document_id else ()
         return Making(
             message_id=message_id,
             question=branch[-1].content,
             query=row.query,
             answer=row.content,
             created_at=row.created_at,
-            scope=Scope(owner_id, conversation.collection_id, documents),
+            scope=scope_of(conversation) if trace.scope is None else Scope.from_dict(owner_id, trace.scope),
             steps=tuple(_step(span) for span in sorted(trace.spans, key=lambda span: float(span["started"]))),
             usage=trace.usage,
             ledger=trace.ledger,

@@ -14,6 +14,7 @@ from core.chat.branches import branch_to, digest, history_of, remembered, with_c
 from core.chat.conversations import load_passages, owned
 from core.chat.pipelines import Pipelines
 from core.chat.request import AnswerRequest, Habits
+from core.chat.scopes import scope_of
 from core.chat.verdicts import to_row
 from core.errors import NotFound
 from core.prompts import Prompts
@@ -107,8 +108,7 @@ class TurnRecords:
             row = session.get_one(MessageRow, message_id)
             conversation = owned(session, row.conversation_id, owner_id)
             branch = branch_to(session, row)
-            documents = (conversation.document_id,) if conversation.document_id else ()
-            scope = Scope(owner_id, conversation.collection_id, documents)
+            scope = trace.scope = scope_of(conversation)
             history = history_of(branch[:-1])
             summary, summarised = remembered(session, branch[:-1], len(history))
         recipe = self.recipe()
@@ -249,6 +249,7 @@ class TurnRecords:
                     usage={**asdict(trace.usage), "seconds": round(seconds, 3)},
                     ledger=trace.ledger,
                     verdict=to_row(result.cited),
+                    scope=trace.scope.as_dict() if trace.scope else None,
                 )
             )
 

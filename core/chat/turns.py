@@ -18,7 +18,7 @@ from core.chat.request import AnswerRequest
 from core.errors import Cancelled, Conflict, GroundworkError, ModelBusy, busy
 from core.guard import clean_question
 from core.traces import Trace
-from core.types import ChatMessage, Cited, Done, Failed, MessageState, Retrieved, Scope
+from core.types import NO_FILTERS, ChatMessage, Cited, Done, Failed, Filters, MessageState, Retrieved, Scope
 
 if TYPE_CHECKING:
     from core.chat.chain import AnswerChain
@@ -82,13 +82,14 @@ class Turns:
         self._closing = threading.Event()
 
     def begin(
-        self, question: str, *, owner_id: str, collection_id: str | None = None, document_id: str | None = None
-    ) -> LiveTurn:
+        self, question: str, *, owner_id: str, collection_id: str | None = None, document_id: str | None = None,
+        filters: Filters = NO_FILTERS,
+    ) -> LiveTurn:  # fmt: skip
         """Open a conversation with its first question. Raises BadQuestion, NotFound, ModelBusy, and opens none."""
         question = clean_question(question)
         with self._place(uuid4().hex):
             conversation_id = self.conversations.create(
-                owner_id=owner_id, collection_id=collection_id, document_id=document_id
+                owner_id=owner_id, collection_id=collection_id, document_id=document_id, filters=filters
             )
             ids = self.records.add_question(conversation_id, question, owner_id=owner_id)
             return self._start(conversation_id, ids, owner_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
@@ -19,12 +19,13 @@ from core.storage.tables import (
     ChunkRow,
     CollectionDocumentRow,
     DocumentRow,
+    DocumentTagRow,
     DocumentTextRow,
     IndexStateRow,
     PreferenceRow,
     VectorRow,
 )
-from core.types import Chunk, Document, DocumentStatus, Scope
+from core.types import Chunk, Document, DocumentStatus, Filters, Scope
 from core.words import chunk_words, head_words
 
 Vectors = NDArray[np.float32]
@@ -184,16 +185,22 @@ def visible(scope: Scope) -> list[ColumnElement[bool]]:
         conditions.append(DocumentRow.id.in_(members))
     if scope.document_ids:
         conditions.append(DocumentRow.id.in_(scope.document_ids))
-    if scope.media_types:
-        conditions.append(DocumentRow.media_type.in_(scope.media_types))
-    if scope.languages:
-        conditions.append(DocumentRow.language.in_(scope.languages))
+    return [*conditions, *_kinds(scope.filters)]
+
+
+def _kinds(filters: Filters) -> Iterator[ColumnElement[bool]]:
+    if filters.media_types:
+        yield DocumentRow.media_type.in_(filters.media_types)
+    if filters.languages:
+        yield DocumentRow.language.in_(filters.languages)
+    if filters.tags:
+        tagged = select(DocumentTagRow.document_id).where(DocumentTagRow.tag.in_(filters.tags))
+        yield DocumentRow.id.in_(tagged)
     moment = func.coalesce(DocumentRow.changed_at, DocumentRow.written_at, DocumentRow.created_at)
-    if scope.since is not None:
-        conditions.append(moment >= scope.since)
-    if scope.until is not None:
-        conditions.append(moment < scope.until)
-    return conditions
+    if filters.since is not None:
+        yield moment >= filters.since
+    if filters.until is not None:
+        yield moment < filters.until
 
 
 def raise_generation(session: Session) -> None:

@@ -38,12 +38,15 @@ from core.types.people import (
     User,
 )
 from core.types.retrieval import (
+    NO_FILTERS,
     Citation,
+    Filters,
     Passage,
     Scope,
 )
 
 __all__ = [
+    "NO_FILTERS",
     "ChatMessage",
     "Chunk",
     "Citation",
@@ -55,6 +58,7 @@ __all__ = [
     "Done",
     "Event",
     "Failed",
+    "Filters",
     "GenerationChunk",
     "GenerationOptions",
     "Heading",

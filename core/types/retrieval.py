@@ -2,30 +2,80 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Self
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which kinds of documents a question sees; what is empty leaves none out.
+
+    `languages` are codes of ISO 639-1. Of `tags` a document has at least one. It was changed, else written, else added
+    at `since` or later and before `until`, as lists of documents are filtered.
+    """
+
+    media_types: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def number(self) -> int:
+        """How many of them leave something out."""
+        return sum(map(bool, (self.media_types, self.languages, self.tags, self.since, self.until)))
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; what is empty is not in it."""
+        lists = {"media_types": self.media_types, "languages": self.languages, "tags": self.tags}
+        moments = {"since": self.since, "until": self.until}
+        chosen: dict[str, Any] = {name: list(values) for name, values in lists.items() if values}
+        return chosen | {name: moment.isoformat() for name, moment in moments.items() if moment}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        """The same from JSON. Raises ValueError and TypeError for moments that are none."""
+        media_types, languages, tags = (
+            tuple(map(str, stored.get(name, ()))) for name in ("media_types", "languages", "tags")
+        )
+        since, until = (
+            datetime.fromisoformat(stored[name]) if stored.get(name) else None for name in ("since", "until")
+        )
+        return cls(media_types, languages, tags, since, until)
+
+
+NO_FILTERS = Filters()
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which documents a question may see: the owner's, narrowed by everything else that is given.
-
-    `languages` are codes of ISO 639-1. A document was changed, else written, else added at `since` or later and before
-    `until`, as lists of documents are filtered.
-    """
+    """Which documents a question may see: the owner's, narrowed by everything else that is given."""
 
     owner_id: str
     collection_id: str | None = None
     document_ids: tuple[str, ...] = ()
-    media_types: tuple[str, ...] = ()
-    languages: tuple[str, ...] = ()
-    since: datetime | None = None
-    until: datetime | None = None
+    filters: Filters = NO_FILTERS
 
     @property
     def narrowed(self) -> bool:
         """Whether it leaves out any of the owner's documents."""
         return self != Scope(self.owner_id)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON, without the owner; what is empty is not in it."""
+        parts = {
+            "collection_id": self.collection_id, "document_ids": list(self.document_ids),
+            "filters": self.filters.as_dict(),
+        }  # fmt: skip
+        return {name: part for name, part in parts.items() if part}
+
+    @classmethod
+    def from_dict(cls, owner_id: str, stored: Mapping[str, Any]) -> Self:
+        """The same from JSON, for its owner."""
+        documents = tuple(map(str, stored.get("document_ids", ())))
+        return cls(owner_id, stored.get("collection_id"), documents, Filters.from_dict(stored.get("filters", {})))
 
 
 @dataclass(frozen=True, slots=True)

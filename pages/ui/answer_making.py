@@ -10,7 +10,7 @@ import streamlit as st
 from core.chat.making import Attribution, Making, Step
 from core.errors import NotFound
 from core.types import User
-from pages.ui import state
+from pages.ui import filters, state
 from pages.ui.figures import count, duration, moment
 from pages.ui.markdown import plain
 
@@ -42,11 +42,31 @@ def draw(message_id: int, user: User) -> None:
     except NotFound as missing:  # the process ended before the record was written
         st.caption(plain(str(missing)))
         return
+    _asked(making, user)
     _steps(making)
     _ledger(making.ledger)
     _left_out(making.ledger)
     if making.attribution is not None:
         _attribution(making, making.attribution)
+
+
+def _asked(making: Making, user: User) -> None:
+    """Which documents were searched, where that was not all of them."""
+    scope = making.scope
+    if not scope.narrowed:
+        return
+    services, parts = state.services(), []
+    if scope.collection_id:
+        names = {c.id: c.name for c in services.documents.list_collections(owner_id=user.id)}
+        parts.append(f"the collection {names.get(scope.collection_id, 'that was deleted')}")
+    for document_id in scope.document_ids:
+        try:
+            document = services.documents.get(document_id, owner_id=user.id)
+            parts.append(document.title or document.name)
+        except NotFound:
+            parts.append("a document that was deleted")
+    parts += [filters.words(scope.filters)] if scope.filters.number else []
+    st.markdown(f"**Searched only** {plain(' · '.join(parts))}")
 
 
 def step_name(name: str) -> str:

@@ -7,7 +7,7 @@ import streamlit as st
 from core.chat.conversations import ConversationInfo
 from core.errors import GroundworkError
 from core.types import User
-from pages.ui import scope, state
+from pages.ui import filters, scope, state
 from pages.ui.frame import NOTICE, attempt
 from pages.ui.markdown import words
 
@@ -19,7 +19,9 @@ def field(info: ConversationInfo | None, user: User, *, busy: bool) -> None:
     with st.bottom:
         left, right = st.columns([2, 3], vertical_alignment="center")
         with left:
-            scope.selector(info, user, busy=busy)
+            with st.container(horizontal=True, vertical_alignment="center", gap="small", key="asked"):
+                scope.selector(info, user, busy=busy)
+                filters.draw(info, user, busy=busy)
         service = state.services().endpoints.active()
         right.caption(NOTICE, text_alignment="right")
         if service is not None:
@@ -53,5 +55,8 @@ def ask(question: str, user: User) -> None:
         turns.ask(conversation_id, question, owner_id=user.id)
         return
     chat = state.chat()
-    turn = turns.begin(question, owner_id=user.id, collection_id=chat.collection_id, document_id=chat.document_id)
+    turn = turns.begin(
+        question, owner_id=user.id, collection_id=chat.collection_id, document_id=chat.document_id,
+        filters=chat.filters,
+    )  # fmt: skip
     state.open_conversation(turn.conversation_id)

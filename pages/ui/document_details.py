@@ -10,12 +10,12 @@ from core.documents import Collection, DocumentInfo
 from core.errors import NotFound
 from core.jobs import Job
 from core.retrieval.store import FOUND
-from core.types import DocumentStatus, User
+from core.types import NO_FILTERS, DocumentStatus, User
 from pages.ui import document_instructions, document_progress, document_receipt, jobs, state
 from pages.ui.frame import attempt, errors
 from pages.ui.markdown import lines, plain
 
-HOMES, PAGE = "details-collections", "details-page"
+HOMES, TAGS, PAGE = "details-collections", "details-tags", "details-page"
 WIDTH = 680
 LONGEST_PAGE = 6000  # characters of a text without pages that are shown at once
 
@@ -50,6 +50,7 @@ def _details(document_id: str, collections: Sequence[Collection], user: User) ->
         document_receipt.draw(document)
         document_instructions.draw(document, user)
         _homes(document, collections, user)
+        _tags(document, user)
         if document.receipt:
             _text(document, user)
 
@@ -98,6 +99,21 @@ def _homes(document: DocumentInfo, collections: Sequence[Collection], user: User
         accept_new_options=True,
         placeholder="In no collection. Type a name to make one.",
         on_change=_set_homes,
+        args=(document.id, user),
+    )
+
+
+def _tags(document: DocumentInfo, user: User) -> None:
+    known = state.services().library.facets(owner_id=user.id).tags
+    st.multiselect(
+        "Tags",
+        [*known, *(tag for tag in document.tags if tag not in known)],
+        default=list(document.tags),
+        key=f"{TAGS}-{document.id}",
+        accept_new_options=True,
+        placeholder="No tags. Type a word to add one.",
+        help="Questions and lists can be narrowed to documents with a tag.",
+        on_change=_set_tags,
         args=(document.id, user),
     )
 
@@ -169,9 +185,19 @@ def _set_homes(document_id: str, user: User) -> None:
     documents.set_collections(document_id, homes, owner_id=user.id)
 
 
+@attempt
+def _set_tags(document_id: str, user: User) -> None:
+    library, key = state.services().library, f"{TAGS}-{document_id}"
+    try:
+        library.set_tags(document_id, state.value(key) or [], owner_id=user.id)
+    finally:  # as they are stored: another spelling of a known one is that one
+        state.put(key, list(state.services().documents.get(document_id, owner_id=user.id).tags))
+
+
 def _ask(document_id: str) -> None:
     _close()
     state.open_conversation(None)
-    state.chat().collection_id, state.chat().document_id = None, document_id
+    chat = state.chat()
+    chat.collection_id, chat.document_id, chat.filters = None, document_id, NO_FILTERS
     state.app().destination = "chat.py"
     st.rerun()

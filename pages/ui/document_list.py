@@ -19,7 +19,8 @@ from pages.ui.markdown import plain, spoken
 
 PAGE = 15
 SEARCH, STATUS, COLLECTION, NUMBER = "document-search", "document-status", "document-collection", "document-page"
-KIND, LANGUAGE = "document-kind", "document-language"
+KIND, LANGUAGE, TAG = "document-kind", "document-language", "document-tag"
+NEW_TAGS = "bulk-new-tags"
 STATES = {
     "All": (),
     "Ready": (DocumentStatus.ready, DocumentStatus.searchable),
@@ -34,7 +35,7 @@ BADGES = {
     DocumentStatus.failed: ":red-badge[:material/error: Failed]",
 }
 PAUSED = ":gray-badge[:material/pause: Paused]"
-EVERY, EVERY_KIND, EVERY_LANGUAGE = "All collections", "All types", "All languages"
+EVERY, EVERY_KIND, EVERY_LANGUAGE, EVERY_TAG = "All collections", "All types", "All languages", "All tags"
 
 
 def draw(collections: Sequence[Collection], user: User) -> bool:
@@ -68,7 +69,7 @@ def _chosen(homes: dict[str, str | None]) -> DocumentFilter:
     home, status = state.value(COLLECTION) or EVERY, state.value(STATUS) or "All"
     kind, language = state.value(KIND) or "", state.value(LANGUAGE) or ""
     return DocumentFilter(
-        homes.get(home), STATES[status], state.value(SEARCH) or "", language=language,
+        homes.get(home), STATES[status], state.value(SEARCH) or "", language=language, tag=state.value(TAG) or "",
         media_types=(kind,) if kind else (),
     )  # fmt: skip
 
@@ -82,9 +83,10 @@ def _filters(homes: list[str], facets: Facets) -> None:
         for label, every, key, values, named in (
             ("Type", EVERY_KIND, KIND, facets.media_types, document_kinds.kind),
             ("Language", EVERY_LANGUAGE, LANGUAGE, facets.languages, document_kinds.language),
+            ("Tag", EVERY_TAG, TAG, facets.tags, str),
         ):
             chosen = state.value(key) or ""
-            if len(values) > 1 or chosen:
+            if len(values) > 1 or chosen or (values and key == TAG):
                 choices = ["", *values] if chosen in ("", *values) else ["", chosen, *values]
                 words = {value: named(value) if value else every for value in choices}
                 st.selectbox(label, choices, key=key, format_func=words.__getitem__, width=160, **hidden)
@@ -115,6 +117,11 @@ def _bulk(found: Listed, collections: Sequence[Collection], user: User) -> None:
                 on_click=_add_to_collection,
                 args=(marked, user),
             )
+            with st.popover("Tag", key="bulk-tag"):
+                st.multiselect(
+                    "Tags", found.facets.tags, key=NEW_TAGS, accept_new_options=True, placeholder="Type a word"
+                )
+                st.button("Add", key="bulk-add-tags", on_click=_add_tags, args=(marked, user))
             st.button("Delete", key="bulk-delete", icon=":material/delete:", on_click=_delete, args=(marked,))
 
 
@@ -159,6 +166,7 @@ def _facts(document: DocumentInfo, job: Job | None, names: dict[str, str]) -> li
             facts.append(count(amount, key[:-1]))
     facts += [size(document.size), moment(document.created_at)]
     facts += [plain(names[id]) for id in document.collection_ids if id in names]
+    facts += [plain(f"#{tag}") for tag in document.tags]
     if isinstance(warnings := receipt.get("warnings"), list) and warnings:
         facts.append(f":orange[{count(len(warnings), 'warning')}]")
     if number := document_receipt.instructions(receipt):
@@ -190,6 +198,17 @@ def _add_to_collection(ids: list[str], user: User) -> None:
     collection: Collection = state.value("bulk-collection")
     state.services().library.add_to_collection(ids, collection.id, owner_id=user.id)
     say(f"{count(len(ids), 'document')} added to {collection.name}.")
+    _select(ids, False)
+
+
+@attempt
+def _add_tags(ids: list[str], user: User) -> None:
+    tags = state.value(NEW_TAGS) or []
+    if not tags:
+        return
+    state.services().library.add_tags(ids, tags, owner_id=user.id)
+    say(f"{count(len(ids), 'document')} tagged {', '.join(tags)}.")
+    state.put(NEW_TAGS, [])
     _select(ids, False)
 
 

@@ -11,7 +11,7 @@ import streamlit as st
 from core.chat.conversations import ConversationInfo
 from core.documents import Collection
 from core.errors import NotFound
-from core.types import User
+from core.types import Scope, User
 from pages.ui import state
 from pages.ui.frame import attempt
 from pages.ui.labels import distinct
@@ -51,6 +51,12 @@ def selector(info: ConversationInfo | None, user: User, *, busy: bool) -> None:
         on_change=_choose,
         args=(info.id if info else None, user),
     )
+
+
+def of(info: ConversationInfo | None, user: User) -> Scope:
+    """What a question in this conversation, or in a new one, asks."""
+    holder = info or state.chat()
+    return Scope(user.id, holder.collection_id, (holder.document_id,) if holder.document_id else (), holder.filters)
 
 
 def choices(user: User) -> Sequence[Choice]:

@@ -13,6 +13,7 @@ from core.chat.replays import Replay
 from core.chat.turns import LiveTurn
 from core.models.remote.offer import OfferedModel
 from core.services import Services
+from core.types import NO_FILTERS, Filters
 
 Kind = TypeVar("Kind")
 
@@ -22,11 +23,12 @@ SOURCE = "source"
 
 @dataclass
 class ChatState:
-    """The chat page. `collection_id` and `document_id` are the scope of a conversation that has not begun."""
+    """The chat page. `collection_id`, `document_id`, `filters`: the scope of a conversation that has not begun."""
 
     conversation_id: str | None = None
     collection_id: str | None = None
     document_id: str | None = None
+    filters: Filters = NO_FILTERS
     listed: int = 20  # conversations in the list
     shown: int = 30  # messages of the conversation, from its end
     drawn: int = 0  # messages that the last complete run of the page drew
@@ -154,7 +156,7 @@ def open_conversation(conversation_id: str | None) -> None:
     kept = chat()
     fresh = ChatState(conversation_id=conversation_id, listed=kept.listed, drawn=kept.drawn)
     if conversation_id is None:
-        fresh.collection_id, fresh.document_id = kept.collection_id, kept.document_id
+        fresh.collection_id, fresh.document_id, fresh.filters = kept.collection_id, kept.document_id, kept.filters
     st.session_state["page:chat"] = fresh
     write_address()
 

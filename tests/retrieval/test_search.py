@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -22,7 +21,7 @@ from core.retrieval.retriever import HybridRetriever
 from core.retrieval.trust import trusted
 from core.services import Services
 from core.storage.tables import DocumentRow, UserRow
-from core.types import Chunk, Document, Passage, Scope
+from core.types import Chunk, Document, Filters, Passage, Scope
 from tests.small import SmallClient
 from tests.statements import statements
 
@@ -230,17 +229,19 @@ def test_filters_come_before_the_ranking(live: Services, add_text: Add, retrieve
     with live.db.write() as session:
         changes = {"media_type": "application/pdf", "language": "sv", "written_at": day}
         session.execute(update(DocumentRow).where(DocumentRow.id == wanted).values(changes))
-    everyones = Scope("local")
-    for scope in (
-        replace(everyones, media_types=("application/pdf",)),
-        replace(everyones, languages=("sv", "no")),
-        replace(everyones, until=datetime(2020, 5, 2, tzinfo=UTC)),
-        replace(everyones, since=day, until=datetime(2020, 5, 2, tzinfo=UTC)),
+    live.library.set_tags(wanted, ["Water", "far away"], owner_id="local")
+    for filters in (
+        Filters(media_types=("application/pdf",)),
+        Filters(languages=("sv", "no")),
+        Filters(tags=("Water", "nowhere")),
+        Filters(until=datetime(2020, 5, 2, tzinfo=UTC)),
+        Filters(since=day, until=datetime(2020, 5, 2, tzinfo=UTC)),
     ):
-        found = retriever.within(scope).candidates("the dam")
+        found = retriever.within(Scope("local", filters=filters)).candidates("the dam")
         assert {p.document_id for p in found} == {wanted}
         assert found[0].dense_score is not None
-    assert retriever.within(replace(everyones, languages=("sv",), media_types=("text/html",))).candidates("dam") == []
+    nothing = Filters(languages=("sv",), media_types=("text/html",))
+    assert retriever.within(Scope("local", filters=nothing)).candidates("dam") == []
 
 
 @pytest.mark.parametrize("query", ["", " \n", "?! …", "\x00", "🙂"])

@@ -11,7 +11,7 @@ from core.errors import DatabaseTooNew, StorageError
 from core.storage.db import backup, connect, revision, translated
 
 HERE = Path(__file__).parent
-NEWEST = "0016_deleted_incoming"
+NEWEST = "0017_tags"
 
 
 def upgrade(path: Path) -> None:

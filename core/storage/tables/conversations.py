@@ -24,6 +24,7 @@ class ConversationRow(Base):
     titled_by: Mapped[str] = mapped_column(String(10), default="")  # "", "model" or "person"
     collection_id: Mapped[str | None] = mapped_column(ForeignKey("collections.id", ondelete="SET NULL"))
     document_id: Mapped[str | None] = mapped_column(ForeignKey("documents.id", ondelete="SET NULL"))
+    filters: Mapped[dict[str, Any]] = mapped_column(default=dict)  # which kinds of documents it asks
     head_id: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now)
@@ -115,3 +116,4 @@ class TraceRow(Base):
     ledger: Mapped[dict[str, Any]] = mapped_column(default=dict)
     created_at: Mapped[datetime] = mapped_column(default=now)
     verdict: Mapped[dict[str, Any]] = mapped_column(default=dict)  # what checking found out, see core/chat/verdicts.py
+    scope: Mapped[dict[str, Any] | None]  # which documents were asked; None of answers before that was kept

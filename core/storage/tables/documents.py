@@ -78,6 +78,16 @@ class CollectionDocumentRow(Base):
     document_id: Mapped[str] = mapped_column(ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True)
 
 
+class DocumentTagRow(Base):
+    """A word that its owner put on a document."""
+
+    __tablename__ = "document_tags"
+    __table_args__ = (Index(None, "tag"),)
+
+    document_id: Mapped[str] = mapped_column(ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True)
+    tag: Mapped[str] = mapped_column(String(60), primary_key=True)
+
+
 class DocumentTextRow(Base):
     """What was read from the file. Kept apart so that lists of documents never load it."""
 
