@@ -9,7 +9,7 @@ from core.errors import BadUpload, Conflict, NotFound
 from core.library import DocumentCounts, DocumentFilter
 from core.services import Services
 from core.storage.tables import UserRow
-from core.types import DocumentStatus, JobStatus
+from core.types import DocumentStatus, Filters, JobStatus, Scope
 
 Add = Callable[..., str]
 ME, OTHER = "local", "other"
@@ -98,3 +98,61 @@ def test_adding_to_a_collection_keeps_the_others(live: Services, add_text: Add) 
     live.library.add_to_collection([document], two, owner_id=ME)
     assert len(live.documents.get(document, owner_id=ME).collection_ids) == 2
     assert live.chunks.generation() > before
+
+
+def tags(live: Services, document_id: str) -> tuple[str, ...]:
+    return live.documents.get(document_id, owner_id=ME).tags
+
+
+def test_another_spelling_of_a_tag_is_that_tag(live: Services, add_text: Add) -> None:
+    first, second = add_text("One.", name="1.md"), add_text("Two.", name="2.md")
+    live.library.set_tags(first, ["  #Contract ", "to\u200b  do", "", "#"], owner_id=ME)
+    assert tags(live, first) == ("Contract", "to do")
+    live.library.add_tags([first, second, "gone"], ["CONTRACT", "urgent"], owner_id=ME)
+    assert tags(live, first) == ("Contract", "to do", "urgent")
+    assert tags(live, second) == ("Contract", "urgent")
+    found = live.library.tags(owner_id=ME)
+    assert [(tag.name, tag.documents) for tag in found] == [("Contract", 2), ("to do", 1), ("urgent", 2)]
+    live.library.set_tags(second, [], owner_id=ME)
+    live.library.set_tags(first, ["contract"], owner_id=ME)
+    assert [tag.name for tag in live.library.tags(owner_id=ME)] == ["contract"]
+
+
+def test_a_list_shows_the_documents_with_a_tag(live: Services, add_text: Add) -> None:
+    tagged, _other = add_text("One.", name="1.md"), add_text("Two.", name="2.md")
+    assert live.library.facets(owner_id=ME).tags == ()
+    live.library.set_tags(tagged, ["contract"], owner_id=ME)
+    assert live.library.facets(owner_id=ME).tags == ("contract",)
+    found = live.library.page(DocumentFilter(tag="contract"), owner_id=ME)
+    assert [(document.id, document.tags) for document in found.documents] == [(tagged, ("contract",))]
+    live.documents.delete(tagged, owner_id=ME)
+    assert live.library.facets(owner_id=ME).tags == ()
+    assert live.library.page(DocumentFilter(tag="contract"), owner_id=ME).total == 0
+
+
+def test_too_many_tags_change_nothing(live: Services, add_text: Add) -> None:
+    document = add_text("One.", name="1.md")
+    live.library.set_tags(document, ["kept"], owner_id=ME)
+    with pytest.raises(BadUpload, match="at most 30"):
+        live.library.set_tags(document, [str(number) for number in range(31)], owner_id=ME)
+    assert tags(live, document) == ("kept",)
+
+
+def test_nobody_tags_what_is_somebody_elses(live: Services, add_text: Add, other: str) -> None:
+    theirs = add_text("Secret.", name="secret.md", owner_id=other)
+    with pytest.raises(NotFound):
+        live.library.set_tags(theirs, ["mine"], owner_id=ME)
+    live.library.add_tags([theirs], ["mine"], owner_id=ME)
+    live.library.set_tags(theirs, ["private"], owner_id=other)
+    assert live.library.tags(owner_id=ME) == []
+    assert live.documents.get(theirs, owner_id=other).tags == ("private",)
+
+
+def test_it_is_known_how_many_documents_a_question_can_find(live: Services, add_text: Add) -> None:
+    tagged = add_text("One.", name="1.md")
+    add_text("Two.", name="2.md")
+    queue(live, "waiting.md")
+    live.library.set_tags(tagged, ["contract"], owner_id=ME)
+    assert live.library.asked(Scope(ME)) == 2
+    assert live.library.asked(Scope(ME, filters=Filters(tags=("contract", "other")))) == 1
+    assert live.library.asked(Scope(OTHER)) == 0

@@ -108,8 +108,7 @@ def _tags(document: DocumentInfo, user: User) -> None:
     st.multiselect(
         "Tags",
         [*known, *(tag for tag in document.tags if tag not in known)],
-        default=list(document.tags),
-        key=f"{TAGS}-{document.id}",
+        key=state.begin(f"{TAGS}-{document.id}", list(document.tags)),
         accept_new_options=True,
         placeholder="No tags. Type a word to add one.",
         help="Questions and lists can be narrowed to documents with a tag.",

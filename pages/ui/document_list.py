@@ -107,16 +107,16 @@ def _bulk(found: Listed, collections: Sequence[Collection], user: User) -> None:
             on_click=_select,
             args=(here, not marked),
         )
-        if marked:
+        if marked and collections:  # a menu without entries is an error
             st.menu_button(
                 "Add to collection",
                 list(collections),
                 format_func=lambda collection: plain(collection.name),
                 key="bulk-collection",
-                disabled=not collections,
                 on_click=_add_to_collection,
                 args=(marked, user),
             )
+        if marked:
             with st.popover("Tag", key="bulk-tag"):
                 st.multiselect(
                     "Tags", found.facets.tags, key=NEW_TAGS, accept_new_options=True, placeholder="Type a word"

@@ -14,6 +14,7 @@ from pages.ui.figures import count
 from pages.ui.frame import attempt
 
 KINDS, LANGUAGES, TAGS, SINCE, UNTIL = "media_types", "languages", "tags", "since", "until"
+FIRST, LAST = date(1900, 1, 1), date(2100, 1, 1)  # by default Streamlit offers ten years
 LONGEST = 40  # characters of what is chosen, on the button
 
 
@@ -37,9 +38,8 @@ def draw(info: ConversationInfo | None, user: User, *, busy: bool) -> None:
             _several(label, f"{name}-{holder}", offered, taken, named, arguments)
         with st.container(horizontal=True):
             for label, name, moment in (("From", SINCE, chosen.since), ("Until", UNTIL, chosen.until)):
-                st.date_input(
-                    label, _day(moment, last=name == UNTIL), key=f"{name}-{holder}", on_change=_store, args=arguments
-                )
+                key = state.begin(f"{name}-{holder}", _day(moment, last=name == UNTIL))
+                st.date_input(label, None, FIRST, LAST, key=key, on_change=_store, args=arguments)
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(_left(info, user), width="stretch")
             st.button(
@@ -70,8 +70,8 @@ def _several(
         st.caption("Documents can have tags: open one on the Documents page.")
         return
     st.multiselect(
-        label, options, default=list(taken), format_func=named, key=key, placeholder="Any",
-        on_change=_store, args=arguments,
+        label, options, format_func=named, key=state.begin(key, list(taken)), placeholder="Any", on_change=_store,
+        args=arguments,
     )  # fmt: skip
 
 

@@ -192,6 +192,12 @@ def put(key: str, content: object) -> None:
     st.session_state[key] = content
 
 
+def begin(key: str, content: object) -> str:
+    """Set what a widget holds unless it holds something already; returns the key."""
+    st.session_state.setdefault(key, content)
+    return key
+
+
 def breathe() -> None:
     """Let Streamlit interrupt a long script: reading the state is one of its stopping points."""
     st.session_state.get("page:app")

@@ -129,6 +129,24 @@ async def test_a_collection_narrows_the_question(http: httpx.AsyncClient, add_te
     assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "not_found")
 
 
+async def test_filters_narrow_the_question(http: httpx.AsyncClient, add_text: Add, live: Services) -> None:
+    add_text(TEXT, name="a.md")
+    tagged = add_text("The warranty lasts 6 months.", name="b.md")
+    put = await http.put(f"/api/v1/documents/{tagged}/tags", json={"tags": ["boats", " #2024"]})
+    assert put.json()["tags"] == ["2024", "boats"]
+    tags = (await http.get("/api/v1/tags")).json()["tags"]
+    assert tags == [{"name": "2024", "documents": 1}, {"name": "boats", "documents": 1}]
+    filters = {"tags": ["boats"], "since": "2020-01-01T00:00:00", "until": "2100-01-01T00:00:00+02:00"}
+    body = (await http.post("/v1/chat/completions", json=ASK | {"filters": filters})).json()
+    assert {passage["document_id"] for passage in body["passages"]} == {tagged}
+    nothing = (await http.post("/v1/chat/completions", json=ASK | {"filters": {"languages": ["xx"]}})).json()
+    assert nothing["passages"] == []
+    stored = (await http.post("/v1/chat/completions", json=ASK | {"filters": filters, "store": True})).json()
+    assert live.conversations.get(stored["conversation_id"], owner_id="local").filters.tags == ("boats",)
+    wrong = await http.post("/v1/chat/completions", json=ASK | {"filters": {"tag": "boats"}})
+    assert wrong.status_code == 422, "a filter that is not known would ask all documents"
+
+
 async def test_an_answer_can_be_stored_as_a_conversation_and_gone_on_with(
     http: httpx.AsyncClient, add_text: Add, live: Services
 ) -> None:

@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from core.chat.turns import LiveTurn
 from core.errors import BadQuestion, Conflict, ContextTooLong, ModelBusy, ModelUnavailable, NotFound
 from core.services import Services
 from core.storage.tables import MessageRow, PipelineRow
-from core.types import ChatMessage, Cited, Done, Failed, MessageState, Retrieved, Scope, Token
+from core.types import NO_FILTERS, ChatMessage, Cited, Done, Failed, Filters, MessageState, Retrieved, Scope, Token
 from tests.small import SmallClient
 
 Add = Callable[..., str]
@@ -72,6 +73,22 @@ def test_a_calibration_that_was_fitted_meanwhile_makes_another_pipeline(live: Se
     assert sorted(named) == sorted(calibration.name for calibration in fitted)
     assert len(set(named)) == 2
     assert all(name.startswith("questions of this house ") for name in named)
+
+
+def test_an_answer_keeps_which_documents_were_asked(live: Services, add_text: Add) -> None:
+    wanted = add_text("The warranty lasts 24 months.", name="manual.md")
+    add_text("The warranty of the boat lasts 60 months, says the warranty.", name="boat.md")
+    live.library.set_tags(wanted, ["kitchen"], owner_id=ME)
+    filters = Filters(tags=("kitchen",), since=datetime(2020, 1, 1, tzinfo=UTC))
+    turn = live.turns.begin("How long is the warranty?", owner_id=ME, filters=filters)
+    assert turn.ended(10)
+    assert live.conversations.get(turn.conversation_id, owner_id=ME).filters == filters
+    answer = live.conversations.thread(turn.conversation_id, owner_id=ME)[1]
+    assert {passage.document_id for passage in answer.passages} == {wanted}
+    live.conversations.set_filters(turn.conversation_id, NO_FILTERS, owner_id=ME)
+    assert live.replays.making(answer.id, owner_id=ME).scope == Scope(ME, filters=filters)
+    again = ask(live, turn.conversation_id, "How long does the warranty last?")
+    assert live.replays.making(again.message_id, owner_id=ME).scope == Scope(ME)
 
 
 def test_a_follow_up_is_rewritten_before_the_search(live: Services, conversation: str, client: SmallClient) -> None:

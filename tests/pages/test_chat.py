@@ -4,6 +4,8 @@ import json
 import re
 import threading
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, datetime
 
 import pytest
 
@@ -12,8 +14,9 @@ from core.errors import Cancelled, NotFound
 from core.feedback import REASONS
 from core.samples import QUESTIONS
 from core.services import Services
-from core.types import Chunk, Document, JobStatus, MessageState
+from core.types import NO_FILTERS, Chunk, Document, Filters, JobStatus, MessageState
 from pages.ui.conversations import export
+from pages.ui.filters import words
 from pages.ui.scope import choices
 from pages.ui.state import ChatState
 from tests.application import until
@@ -406,6 +409,47 @@ def test_one_collection_or_one_document_can_be_asked(visit: Open, live: Services
     assert titles == {"manual.md"}
     at.selectbox(key=f"scope-{info.id}").set_value(everything).run()
     assert live.conversations.get(info.id, owner_id=ME).collection_id is None
+
+
+def test_some_kinds_of_documents_can_be_asked(visit: Open, live: Services, add_text: Add) -> None:
+    manual = add_text(MANUAL, name="manual.md")
+    add_text("The warranty of the boat lasts 60 months.", name="boat.md")
+    live.library.set_tags(manual, ["kitchen", "2024"], owner_id=ME)
+    at = fine(visit())
+    at.multiselect(key="tags-new").set_value(["kitchen"]).run()
+    assert "1 document asked" in said(at)
+    at.date_input(key="since-new").set_value(date(2020, 5, 1)).run()
+    at.date_input(key="until-new").set_value(date.today()).run()
+    at.chat_input(key="question").set_value("How long does the warranty of the boat last?").run()
+    info = live.conversations.get(conversation_of(live), owner_id=ME)
+    assert info.filters.tags == ("kitchen",)
+    assert info.filters.since == datetime(2020, 5, 1).astimezone()
+    answer = live.conversations.thread(info.id, owner_id=ME)[1]
+    assert {p.document_title for p in answer.passages} == {"manual.md"}
+    at.session_state[f"details-{answer.id}"] = True
+    at.run()
+    at.segmented_control(key=f"view-{answer.id}").set_value("How it was made").run()
+    assert "Searched only" in said(at)
+    assert "#kitchen" in said(at)
+    assert at.multiselect(key=f"tags-{info.id}").value == ["kitchen"]
+    assert at.date_input(key=f"until-{info.id}").value == date.today()
+    at.button(key=f"clear-filters-{info.id}").click().run()
+    assert live.conversations.get(info.id, owner_id=ME).filters == NO_FILTERS
+    assert at.multiselect(key=f"tags-{info.id}").value == []
+
+
+def test_filters_that_leave_nothing_say_so(visit: Open, live: Services, add_text: Add) -> None:
+    add_text(MANUAL, name="manual.md")
+    at = fine(visit())
+    at.date_input(key="until-new").set_value(date(2001, 5, 1)).run()
+    assert "No document is left to ask" in said(at)
+
+
+def test_filters_are_named_in_a_line() -> None:
+    chosen = Filters(("application/pdf", "text/html"), ("de",), ("contract",), datetime(2024, 5, 1).astimezone())
+    assert words(chosen) == "PDF or HTML · German · #contract · from 1 May 2024"
+    assert words(replace(NO_FILTERS, until=datetime(2024, 5, 1).astimezone())) == "until 30 Apr 2024"
+    assert words(NO_FILTERS) == ""
 
 
 def test_documents_of_the_same_title_can_be_told_apart(visit: Open, live: Services, add_text: Add) -> None:

@@ -327,6 +327,27 @@ def test_a_document_is_put_into_collections_and_taken_out(visit: Open, live: Ser
     assert live.documents.get(document, owner_id=ME).collection_ids == ()
 
 
+def test_a_document_is_tagged_and_found_by_its_tag(visit: Open, live: Services, add_text: Add) -> None:
+    first, second = add_text("One.", name="one.md"), add_text("Two.", name="two.md")
+    at = visit(PAGE)
+    at.button(key=f"details-{first}").click().run()
+    at.multiselect(key=f"details-tags-{first}").set_value(["#Bills "]).run()
+    assert live.documents.get(first, owner_id=ME).tags == ("Bills",)
+    assert at.multiselect(key=f"details-tags-{first}").value == ["Bills"]
+    at = fine(visit(PAGE))
+    assert "#Bills" in said(at)
+    at.selectbox(key="document-tag").set_value("Bills").run()
+    assert [button.key for button in at.button if str(button.key).startswith("details-")] == [f"details-{first}"]
+    at.selectbox(key="document-tag").set_value("").run()
+    for id in (first, second):
+        at.checkbox(key=f"pick-{id}").check()
+    at.run()
+    assert not at.exception, "there is no collection to add them to"
+    at.multiselect(key="bulk-new-tags").set_value(["bills", "2024"]).run()
+    at.button(key="bulk-add-tags").click().run()
+    assert live.documents.get(second, owner_id=ME).tags == ("2024", "Bills")
+
+
 def test_collections_are_made_renamed_and_deleted_and_documents_stay(
     visit: Open, live: Services, add_text: Add
 ) -> None:
