@@ -17,7 +17,7 @@ KEY = "question"
 def field(info: ConversationInfo | None, user: User, *, busy: bool) -> None:
     """Draw the field at the bottom of the page; while an answer is being written it is locked."""
     with st.bottom:
-        left, right = st.columns([2, 3], vertical_alignment="center")
+        left, right = st.columns(2, vertical_alignment="center")
         with left:
             with st.container(horizontal=True, vertical_alignment="center", gap="small", key="asked"):
                 scope.selector(info, user, busy=busy)

@@ -20,7 +20,7 @@ from pages.ui.markdown import plain, spoken
 PAGE = 15
 SEARCH, STATUS, COLLECTION, NUMBER = "document-search", "document-status", "document-collection", "document-page"
 KIND, LANGUAGE, TAG = "document-kind", "document-language", "document-tag"
-NEW_TAGS = "bulk-new-tags"
+NEW_TAG = "bulk-tag"
 STATES = {
     "All": (),
     "Ready": (DocumentStatus.ready, DocumentStatus.searchable),
@@ -117,11 +117,10 @@ def _bulk(found: Listed, collections: Sequence[Collection], user: User) -> None:
                 args=(marked, user),
             )
         if marked:
-            with st.popover("Tag", key="bulk-tag"):
-                st.multiselect(
-                    "Tags", found.facets.tags, key=NEW_TAGS, accept_new_options=True, placeholder="Type a word"
-                )
-                st.button("Add", key="bulk-add-tags", on_click=_add_tags, args=(marked, user))
+            st.multiselect(
+                "Tag", found.facets.tags, key=NEW_TAG, accept_new_options=True, placeholder="Add a tag",
+                label_visibility="collapsed", width=180, on_change=_add_tags, args=(marked, user),
+            )  # fmt: skip
             st.button("Delete", key="bulk-delete", icon=":material/delete:", on_click=_delete, args=(marked,))
 
 
@@ -203,13 +202,11 @@ def _add_to_collection(ids: list[str], user: User) -> None:
 
 @attempt
 def _add_tags(ids: list[str], user: User) -> None:
-    tags = state.value(NEW_TAGS) or []
-    if not tags:
-        return
-    state.services().library.add_tags(ids, tags, owner_id=user.id)
-    say(f"{count(len(ids), 'document')} tagged {', '.join(tags)}.")
-    state.put(NEW_TAGS, [])
-    _select(ids, False)
+    """At once, and they stay selected: one tag may not be all that they get."""
+    if tags := state.value(NEW_TAG):
+        state.put(NEW_TAG, [])
+        state.services().library.add_tags(ids, tags, owner_id=user.id)
+        say(f"{count(len(ids), 'document')} tagged {', '.join(tags)}.")
 
 
 @attempt

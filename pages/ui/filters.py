@@ -15,7 +15,7 @@ from pages.ui.frame import attempt
 
 KINDS, LANGUAGES, TAGS, SINCE, UNTIL = "media_types", "languages", "tags", "since", "until"
 FIRST, LAST = date(1900, 1, 1), date(2100, 1, 1)  # by default Streamlit offers ten years
-LONGEST = 40  # characters of what is chosen, on the button
+LONGEST = 22  # characters of what is chosen, on the button
 
 
 def draw(info: ConversationInfo | None, user: User, *, busy: bool) -> None:
