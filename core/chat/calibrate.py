@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import base64
 import json
 import re
 import sys
@@ -74,7 +73,7 @@ def _judged(item: Any, name: str) -> Judged:
         right = item.get("draft_right", item["right"])
         passages, inner = item.get("passages"), item.get("inner_state")
         subject = str(passages[0]["document_title"]) if passages else ""
-        state = InnerState(str(inner["model"]), base64.b64decode(inner["values"])) if inner else None
+        state = InnerState.decoded(str(inner["model"]), inner["values"]) if inner else None
         return Judged(signals, bool(answerable), bool(right) and bool(answerable), state, subject)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise SettingsError(f"{name} is no run of questions. {SHAPE}") from error

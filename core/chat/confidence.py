@@ -1,4 +1,4 @@
-"""How likely the documents hold the answer: a logistic model over the signals of an answer.
+"""How likely an answer is right: a logistic model over its signals.
 
 It is fitted on questions with known answers and questions without any, and kept as a small JSON. One may ship with
 Groundwork; those that are fitted here are in the data folder, and go before it.
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.chat.logistic import logistic
-from core.chat.probe import INNER, Probe, fit_probe, folds
+from core.chat.probe import ASKED, SAID, Probe, fit_probe, folds
 from core.errors import SettingsError
 from core.settings import ROOT
 from core.types import InnerState
@@ -53,8 +53,8 @@ class Point:
 class Calibration:
     """A fitted model. Below `point` an answer is not given as one.
 
-    `point`, `auroc` and `curve` are from questions about other subjects than those that were fitted on.
-    With a `probe` it is only for the answers of the probe's model.
+    `point`, `auroc` (of what the documents answer and what not) and `curve` are from questions about other subjects
+    than those that were fitted on. With `probes` it is only for the answers of their model.
     """
 
     signals: Mapping[str, Signal]
@@ -64,14 +64,15 @@ class Calibration:
     questions: int
     auroc: float
     curve: tuple[Point, ...] = ()
-    probe: Probe | None = None
+    probes: tuple[Probe, ...] = ()
 
     def confidence(self, found: Mapping[str, float], inner: InnerState | None = None) -> float | None:
-        """The probability that the question is answered by the documents, from 0 to 1; None for another model."""
-        if self.probe is not None:
-            if (read := self.probe.read(inner)) is None:
+        """The probability that the documents answer the question, and this is how; None for another model."""
+        found = dict(found)
+        for probe in self.probes:
+            if (read := probe.read(inner)) is None:
                 return None
-            found = {**found, INNER: read}
+            found[probe.signal] = read
         total = self.bias
         for name, signal in self.signals.items():
             total += signal.weight * (found.get(name, signal.mean) - signal.mean) / signal.scale
@@ -94,10 +95,13 @@ class Calibration:
         }
         if not all(signal.scale > 0 and math.isfinite(signal.weight) for signal in signals.values()):
             raise ValueError("scales are above 0")
+        probes = tuple(Probe.from_dict(one) for one in stored.get("probes", ()))
+        if {name for name in signals if name.startswith("inner")} != {probe.signal for probe in probes}:
+            raise ValueError("a signal of inner states and its probe come together")
         curve = tuple(Point(**{k: float(v) for k, v in one.items()}) for one in stored.get("curve", ()))
         return cls(
             signals, float(stored["bias"]), float(stored["point"]), str(stored["fitted_on"]), int(stored["questions"]),
-            float(stored["auroc"]), curve, Probe.from_dict(stored["probe"]) if stored.get("probe") else None,
+            float(stored["auroc"]), curve, probes,
         )  # fmt: skip
 
 
@@ -117,55 +121,62 @@ class Judged:
 
 def fit(rows: Sequence[Judged], *, name: str) -> Calibration:
     """Fit a calibration. Raises SettingsError when there are too few questions of one kind."""
-    answerable = np.array([row.answerable for row in rows], dtype=np.float64)
-    if min(answerable.sum(), len(rows) - answerable.sum()) < FEWEST:
+    answerable, right = _truth(rows)
+    if min(answerable.sum(), right.sum(), len(rows) - answerable.sum()) < FEWEST:
         raise SettingsError(
-            f"{FEWEST} questions that the documents answer and {FEWEST} that they do not are the least to fit on."
+            f"{FEWEST} questions with an answer in the documents, {FEWEST} without one, and {FEWEST} right answers are "
+            "the least to fit on."
         )
-    sure, right = _tried(rows, answerable), np.array([row.right for row in rows], dtype=bool)
+    sure = _tried(rows)
     return replace(
-        _fitted(rows, answerable, name),
-        point=round(float(np.quantile(sure[right], 1 - KEEP)), 4) if right.any() else 0.0,
+        _fitted(rows, name),
+        point=round(float(np.quantile(sure[right > 0], 1 - KEEP)), 4),
         auroc=round(auroc(sure, answerable > 0), 4),
-        curve=curve(sure, right),
+        curve=curve(sure, right > 0),
     )
 
 
-def _tried(rows: Sequence[Judged], answerable: NDArray[np.float64]) -> NDArray[np.float64]:
+def _truth(rows: Sequence[Judged]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """1 where the documents hold the answer, and 1 where it is right as well."""
+    answerable = np.array([row.answerable for row in rows], dtype=np.float64)
+    return answerable, answerable * np.array([row.right for row in rows], dtype=np.float64)
+
+
+def _tried(rows: Sequence[Judged]) -> NDArray[np.float64]:
     """How sure a calibration is of each answer that was fitted on others, about other subjects."""
     sure = np.zeros(len(rows))
-    for fold in folds(_subjects(rows), answerable):
-        others = [row for row, out in zip(rows, fold, strict=True) if not out]
-        fitted = _fitted(others, answerable[~fold], "")
+    for fold in folds(_subjects(rows), _truth(rows)[1]):
+        fitted = _fitted([row for row, out in zip(rows, fold, strict=True) if not out], "")
         for place in np.flatnonzero(fold).tolist():
             sure[place] = fitted.confidence(rows[place].signals, rows[place].inner) or 0.0
     return sure
 
 
-def _fitted(rows: Sequence[Judged], answerable: NDArray[np.float64], name: str) -> Calibration:
-    probe, read = _probed(rows, answerable)
+def _fitted(rows: Sequence[Judged], name: str) -> Calibration:
+    probes, read = _probed(rows)
     found = [{**row.signals, **inner} for row, inner in zip(rows, read, strict=True)]
     names = sorted({name for each in found for name in each})
     table = np.array([[each.get(name, 0.0) for name in names] for each in found], dtype=np.float64)
     means, scales = table.mean(axis=0), table.std(axis=0)
     scales[scales < 1e-9] = 1.0
-    weights = logistic((table - means) / scales, answerable, pull=PULL)
+    weights = logistic((table - means) / scales, _truth(rows)[1], pull=PULL)
     signals = {
         name: Signal(*(round(float(value), 5) for value in parts))
         for name, *parts in zip(names, means, scales, weights[1:], strict=True)
     }
-    return Calibration(signals, round(float(weights[0]), 5), 0.0, name, len(rows), 0.0, probe=probe)
+    return Calibration(signals, round(float(weights[0]), 5), 0.0, name, len(rows), 0.0, probes=probes)
 
 
-def _probed(
-    rows: Sequence[Judged], answerable: NDArray[np.float64]
-) -> tuple[Probe | None, Sequence[Mapping[str, float]]]:
-    """A probe where all answers came with a state of the same model, and what it reads in each."""
+def _probed(rows: Sequence[Judged]) -> tuple[tuple[Probe, ...], Sequence[Mapping[str, float]]]:
+    """Probes where all answers came with a state of the same model, and what they read in each."""
     states = [row.inner for row in rows if row.inner is not None]
-    if len(states) < len(rows) or len({(state.model, len(state.values)) for state in states}) != 1:
-        return None, [{}] * len(rows)
-    probe, read = fit_probe(states, answerable, _subjects(rows))
-    return probe, [{INNER: float(value)} for value in read]
+    if len(states) < len(rows) or len({(state.model, len(state.asked)) for state in states}) != 1:
+        return (), [{}] * len(rows)
+    answerable, right = _truth(rows)
+    asked, before = fit_probe(states, ASKED, answerable, _subjects(rows))
+    said, after = fit_probe(states, SAID, right, _subjects(rows))
+    read = [{asked.signal: float(one), said.signal: float(two)} for one, two in zip(before, after, strict=True)]
+    return (asked, said), read
 
 
 def _subjects(rows: Sequence[Judged]) -> list[str]:

@@ -61,7 +61,7 @@ class Judge:
     @property
     def probes(self) -> bool:
         """Whether the model's inner state counts in the calibration."""
-        return self.calibration is not None and self.calibration.probe is not None
+        return self.calibration is not None and bool(self.calibration.probes)
 
     def judge(
         self,

@@ -1,6 +1,6 @@
-"""Reads in a model's inner state whether the documents hold the answer: one weight for each number of the state.
+"""Reads in a model's inner state how an answer will fare: one weight for each number of the state.
 
-A linear probe (Alain and Bengio 2016). Questions that people wrote over the very passage, so that it nearly answers
+Linear probes (Alain and Bengio 2016). Questions that people wrote over the very passage, so that it nearly answers
 them, look like others from outside; inside the model they can be told apart to a good part (docs/answers.md).
 """
 
@@ -16,22 +16,28 @@ from numpy.typing import NDArray
 from core.chat.logistic import logistic
 from core.types import InnerState
 
-INNER = "inner"  # the signal that it makes
+ASKED, SAID = "asked", "said"  # whether the documents hold the answer, before it; whether it is right, in its words
 PULL = 0.5  # of the weights towards nothing, for each number of the state; measured in docs/answers.md
 FOLDS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """The weights for the states of one model, and what is added."""
+    """The weights for a part of the states of one model, and what is added."""
 
     model: str
+    part: str
     weights: tuple[float, ...]
     bias: float
 
+    @property
+    def signal(self) -> str:
+        """The name of the signal that it makes."""
+        return f"inner_{self.part}"
+
     def read(self, state: InnerState | None) -> float | None:
-        """The log of the odds that the documents hold the answer; None for no state, or that of another model."""
-        if state is None or state.model != self.model or len(values := numbers(state)) != len(self.weights):
+        """The log of the odds of what it was fitted for; None for no state, or that of another model."""
+        if state is None or state.model != self.model or len(values := numbers(state, self.part)) != len(self.weights):
             return None
         read = float(values @ np.asarray(self.weights)) + self.bias
         return read if np.isfinite(read) else None
@@ -39,32 +45,33 @@ class Probe:
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Self:
         """Raises KeyError, TypeError, ValueError for what is none."""
-        weights = tuple(float(weight) for weight in stored["weights"])
-        if not np.isfinite(weights).all():
-            raise ValueError("weights are numbers")
-        return cls(str(stored["model"]), weights, float(stored["bias"]))
+        weights, part = tuple(float(weight) for weight in stored["weights"]), str(stored["part"])
+        if part not in (ASKED, SAID) or not np.isfinite(weights).all():
+            raise ValueError("weights are numbers, and for a part that there is")
+        return cls(str(stored["model"]), part, weights, float(stored["bias"]))
 
 
-def numbers(state: InnerState) -> NDArray[np.float64]:
-    """A state's numbers, shape (width of the model,)."""
-    return np.frombuffer(state.values, "<f2").astype(np.float64)
+def numbers(state: InnerState, part: str) -> NDArray[np.float64]:
+    """The numbers of a part of a state, shape (width of the model,)."""
+    return np.frombuffer(state.asked if part == ASKED else state.said, "<f2").astype(np.float64)
 
 
 def fit_probe(
-    states: Sequence[InnerState], truth: NDArray[np.float64], subjects: Sequence[str]
+    states: Sequence[InnerState], part: str, truth: NDArray[np.float64], subjects: Sequence[str]
 ) -> tuple[Probe, NDArray[np.float64]]:
     """A probe, and what probes that never saw a question or its subject read in its state; shape (questions,).
 
-    `truth` is 1 where the documents hold the answer. The second is what other weights are to be fitted beside: in
-    states that it was fitted on, a probe reads too well.
+    `truth` is 1 where it shall read above 0. The second is what other weights are to be fitted beside: in states that
+    it was fitted on, a probe reads too well.
     """
-    table = np.array([numbers(state) for state in states])
+    table = np.array([numbers(state, part) for state in states])
     aside = np.zeros(len(table))
     for fold in folds(subjects, truth):
         weights, bias = _weights(table[~fold], truth[~fold])
         aside[fold] = table[fold] @ weights + bias
     weights, bias = _weights(table, truth)
-    return Probe(states[0].model, tuple(round(float(weight), 6) for weight in weights), round(bias, 6)), aside
+    rounded = tuple(round(float(weight), 6) for weight in weights)
+    return Probe(states[0].model, part, rounded, round(bias, 6)), aside
 
 
 def _weights(table: NDArray[np.float64], truth: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:

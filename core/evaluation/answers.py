@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import logging
 import threading
 import time
@@ -179,7 +178,7 @@ def ask(
 
 
 def _plain(state: InnerState | None) -> dict[str, str] | None:
-    return {"model": state.model, "values": base64.b64encode(state.values).decode()} if state else None
+    return {"model": state.model, "values": state.encoded} if state else None
 
 
 def _followed(events: Iterator[Event], began: float) -> tuple[Cited, tuple[Passage, ...], tuple[str, ...], float]:

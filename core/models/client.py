@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -267,7 +266,7 @@ def _generation_chunk(chunk: ChatCompletionChunk) -> GenerationChunk:
         finish_reason=choice.finish_reason if choice else None,
         usage=_usage(chunk, extra.get("timings") or {}),
         logprob=choice.logprobs.content[0].logprob if choice and choice.logprobs and choice.logprobs.content else None,
-        inner_state=InnerState(chunk.model, base64.b64decode(inner)) if (inner := extra.get("inner_state")) else None,
+        inner_state=InnerState.decoded(chunk.model, inner) if (inner := extra.get("inner_state")) else None,
     )
 
 

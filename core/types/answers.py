@@ -122,10 +122,11 @@ class Cited:
     """The finished answer with its markers checked; `text` replaces what was streamed.
 
     `claims` are its sentences with what bears them; `unsupported` says that no words of the documents bear any of
-    them, which belongs above the text. `confidence` is the calibrated probability, from 0 to 1, that the documents hold
-    the answer: None where nothing was searched. Below the chosen point the answer has `abstained`: the text says what
-    was searched and offers `nearest` (the numbers of passages), and what the model wrote is `draft`. `way` is how the
-    question was answered. `signals` are what the confidence was computed from, by name.
+    them, which belongs above the text. `confidence` is the calibrated probability, from 0 to 1, that the documents
+    answer the question, and as this answer does: None where nothing was searched. Below the chosen point the answer has
+    `abstained`: the text says what was searched and offers `nearest` (the numbers of passages), and what the model
+    wrote is `draft`. `way` is how the question was answered. `signals` are what the confidence was computed from, by
+    name.
     """
 
     text: str

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +56,26 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class InnerState:
-    """What a model makes of a prompt where it begins to answer; `values` are little-endian 16-bit floats."""
+    """What a model makes of a prompt where it begins to answer, and of its answer.
+
+    `asked` is its state near the end of the prompt, `said` the mean of those of the answer's first tokens; both as
+    16-bit floats, little endian.
+    """
 
     model: str
-    values: bytes
+    asked: bytes
+    said: bytes
+
+    @classmethod
+    def decoded(cls, model: str, encoded: str) -> Self:
+        """From base64 of both, one after the other. Raises ValueError for what is none."""
+        both = base64.b64decode(encoded, validate=True)
+        return cls(model, both[: len(both) // 2], both[len(both) // 2 :])
+
+    @property
+    def encoded(self) -> str:
+        """Both, one after the other, as base64."""
+        return base64.b64encode(self.asked + self.said).decode()
 
 
 @dataclass(frozen=True, slots=True)

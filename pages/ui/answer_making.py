@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.chat.making import Attribution, Making, Step
 from core.errors import NotFound
-from core.types import User
+from core.types import Cited, User
 from pages.ui import filters, state
 from pages.ui.figures import count, duration, moment
 from pages.ui.markdown import plain
@@ -44,6 +44,7 @@ def draw(message_id: int, user: User) -> None:
         return
     _asked(making, user)
     _steps(making)
+    _sure(making.cited)
     _ledger(making.ledger)
     _left_out(making.ledger)
     if making.attribution is not None:
@@ -87,6 +88,16 @@ def _steps(making: Making) -> None:
         for step in making.steps
     ]  # fmt: skip
     st.table(rows, border="horizontal", hide_index=True, alt="When each step began and how long it took")
+
+
+def _sure(cited: Cited | None) -> None:
+    if cited is None or cited.confidence is None:
+        return
+    st.markdown(f"**Confidence {cited.confidence:.2f}**")
+    st.caption(
+        "How likely such an answer was right, among the questions that it was fitted on. The page Evaluation "
+        "shows below which point an answer is held back."
+    )
 
 
 def _notes(step: Step) -> str:

@@ -28,7 +28,7 @@ def _figures(found: Calibration) -> None:
     left.metric("Least confidence", f"{found.point:.2f}", help="Below it, an answer says what was searched instead.")
     middle.metric("Tells answerable from not", f"{found.auroc:.2f}", help="AUROC: 1 is always, 0.5 is chance.")
     right.metric("Questions", f"{found.questions:,}")
-    model = f" Only for answers of {found.probe.model}." if found.probe else ""
+    model = f" Only for answers of {found.probes[0].model}." if found.probes else ""
     st.caption(plain(f"Fitted on {found.fitted_on}; the figures are of questions about other documents.{model}"))
 
 

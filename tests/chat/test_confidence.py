@@ -11,7 +11,7 @@ from core.chat.calibrate import judged
 from core.chat.citations import check
 from core.chat.confidence import CALIBRATION, OWN, Calibration, Judged, auroc, fit, load, save
 from core.chat.judging import NOTHING_FOUND, Judge, abstention
-from core.chat.probe import INNER
+from core.chat.probe import ASKED, SAID
 from core.chat.signals import signals
 from core.cli import main
 from core.errors import SettingsError
@@ -60,14 +60,18 @@ def test_the_shipped_calibration_knows_the_signals_of_this_version() -> None:
     shipped = Judge.shipped().calibration
     assert shipped is not None
     assert 0 < shipped.point < 1
-    assert set(shipped.signals) == {*signals("q", [], check("a", [], "q"), []), INNER}
-    assert shipped.probe is not None
-    assert shipped.probe.model == settings.Settings.model_fields["chat_model"].default
-    assert len(shipped.probe.weights) == 1536
+    assert set(shipped.signals) == {*signals("q", [], check("a", [], "q"), []), "inner_asked", "inner_said"}
+    assert [probe.part for probe in shipped.probes] == [ASKED, SAID]
+    assert {probe.model for probe in shipped.probes} == {settings.Settings.model_fields["chat_model"].default}
+    assert {len(probe.weights) for probe in shipped.probes} == {1536}
+
+
+OLD = '{"signals": {"inner": {"mean": 0, "scale": 1, "weight": 1}}, "probe": {}, "bias": 0, "point": 0.2, "fitted_on": "x",'
+OLD += ' "questions": 1, "auroc": 0.5}'
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{}", "[]", "7", '{"signals": {"a": 1}}', '{"signals": {"a": {"mean": "x"}}}', "\x00"]
+    "text", [OLD, "", "{}", "[]", "7", '{"signals": {"a": 1}}', '{"signals": {"a": {"mean": "x"}}}', "\x00"]
 )
 def test_a_broken_file_is_named_and_not_followed(text: str, tmp_path: Path) -> None:
     path = tmp_path / "calibration.json"

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import base64
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from core.chat.calibrate import judged
 from core.chat.citations import check
 from core.chat.confidence import Calibration, Judged, Signal, fit, load, save
 from core.chat.judging import Judge
-from core.chat.probe import INNER, Probe, fit_probe
+from core.chat.probe import ASKED, SAID, Probe, fit_probe
 from core.errors import SettingsError
 from core.types import InnerState
 
@@ -25,7 +24,10 @@ def states(count: int, seed: int = 1) -> tuple[list[InnerState], np.ndarray]:
     truth = (chance.random(count) < 0.5).astype(float)
     values = chance.normal(0, 3, (count, WIDTH)) + 5
     values[:, :4] += 2.5 * truth[:, None]
-    return [InnerState("small", row.astype("<f2").tobytes()) for row in values], truth
+    said = chance.normal(0, 3, (count, WIDTH)).astype("<f2")
+    return [
+        InnerState("small", row.astype("<f2").tobytes(), s.tobytes()) for row, s in zip(values, said, strict=True)
+    ], truth
 
 
 def rows(count: int = 600) -> list[Judged]:
@@ -38,7 +40,7 @@ def rows(count: int = 600) -> list[Judged]:
 
 def test_a_probe_reads_what_it_has_not_seen() -> None:
     seen, truth = states(600)
-    probe, aside = fit_probe(seen, truth, [str(place % 9) for place in range(600)])
+    probe, aside = fit_probe(seen, ASKED, truth, [str(place % 9) for place in range(600)])
     assert aside[truth == 1].mean() > 1 + aside[truth == 0].mean()
     new, there = states(200, seed=2)
     read = np.array([probe.read(state) for state in new])
@@ -53,25 +55,25 @@ def test_what_is_told_beside_never_saw_its_subject() -> None:
     truth = np.array([float(subject % 2) for subject in subjects])
     for place, subject in enumerate(subjects):
         values[place, subject] += 8
-    made = [InnerState("small", row.astype("<f2").tobytes()) for row in values]
-    _, aside = fit_probe(made, truth, [str(subject) for subject in subjects])
+    made = [InnerState("small", b"", row.astype("<f2").tobytes()) for row in values]
+    _, aside = fit_probe(made, SAID, truth, [str(subject) for subject in subjects])
     assert abs(aside[truth == 1].mean() - aside[truth == 0].mean()) < 1
-    _, cheated = fit_probe(made, truth, [str(place) for place in range(400)])
+    _, cheated = fit_probe(made, SAID, truth, [str(place) for place in range(400)])
     assert cheated[truth == 1].mean() > 1 + cheated[truth == 0].mean()
 
 
 def test_few_subjects_are_no_reason_to_fail() -> None:
     made, truth = states(100)
-    probe, aside = fit_probe(made, truth, ["one"] * 100)
+    probe, aside = fit_probe(made, ASKED, truth, ["one"] * 100)
     assert len(probe.weights) == WIDTH
     assert np.isfinite(aside).all()
 
 
 def test_a_calibration_with_a_probe_is_for_its_model_alone(tmp_path: Path) -> None:
     made = fit(rows(), name="made up")
-    assert made.probe is not None
+    assert [probe.part for probe in made.probes] == [ASKED, SAID]
     assert made.auroc > 0.75
-    assert made.signals[INNER].weight > 0
+    assert made.signals["inner_asked"].weight > abs(made.signals["inner_said"].weight), "there is noise in what is said"
     save(made, tmp_path / "calibration.json")
     assert load(tmp_path / "calibration.json") == made
     state = rows()[0].inner
@@ -79,18 +81,24 @@ def test_a_calibration_with_a_probe_is_for_its_model_alone(tmp_path: Path) -> No
     sure = made.confidence({"noise": 1.0}, state)
     assert sure is not None
     assert 0 < sure < 1
-    for other in (None, replace(state, model="another"), InnerState("small", b"\0\0"), InnerState("small", b"")):
+    for other in (
+        None,
+        replace(state, model="another"),
+        InnerState("small", b"\0\0", b"\0\0"),
+        InnerState("small", b"", b""),
+    ):
         assert made.confidence({"noise": 1.0}, other) is None
-    broken = InnerState("small", np.full(WIDTH, np.nan, "<f2").tobytes())
+    broken = replace(state, said=np.full(WIDTH, np.nan, "<f2").tobytes())
     assert made.confidence({"noise": 1.0}, broken) is None
 
 
 def test_an_answer_of_another_model_has_no_confidence_and_is_given() -> None:
-    never = Calibration({INNER: Signal(0, 1, 1)}, -9.0, 0.5, "never", 1, 0.5, probe=Probe("small", (1.0, 1.0), -9.0))
+    probe = Probe("small", ASKED, (1.0, 1.0), -9.0)
+    never = Calibration({probe.signal: Signal(0, 1, 1)}, -9.0, 0.5, "never", 1, 0.5, probes=(probe,))
     judge, checked = Judge(never), check("It opens at nine.", [], "When?")
     assert judge.probes
     assert not Judge().probes
-    state = InnerState("small", np.zeros(2, "<f2").tobytes())
+    state = InnerState("small", np.zeros(2, "<f2").tobytes(), b"")
     assert judge.judge("When?", [], checked, [], inner=state).abstained
     cited = judge.judge("When?", [], checked, [], inner=replace(state, model="another"))
     assert (cited.abstained, cited.confidence) == (False, None)
@@ -98,17 +106,17 @@ def test_an_answer_of_another_model_has_no_confidence_and_is_given() -> None:
 
 def test_without_a_state_of_every_answer_there_is_no_probe() -> None:
     found = rows(200)
-    assert fit([replace(found[0], inner=None), *found[1:]], name="one without").probe is None
+    assert fit([replace(found[0], inner=None), *found[1:]], name="one without").probes == ()
     assert found[0].inner is not None
     other = replace(found[0], inner=replace(found[0].inner, model="another"))
-    assert fit([other, *found[1:]], name="two models").probe is None
+    assert fit([other, *found[1:]], name="two models").probes == ()
 
 
 def test_a_run_brings_its_states_along(tmp_path: Path) -> None:
-    state = InnerState("small", np.arange(3, dtype="<f2").tobytes())
+    state = InnerState("small", np.arange(3, dtype="<f2").tobytes(), np.ones(3, "<f2").tobytes())
     item = {
         "signals": {"a": 1.0}, "answerable": True, "right": True, "passages": [{"document_title": "Town"}],
-        "inner_state": {"model": "small", "values": base64.b64encode(state.values).decode()},
+        "inner_state": {"model": "small", "values": state.encoded},
     }  # fmt: skip
     (tmp_path / "run.json").write_text(json.dumps([item, item | {"inner_state": None, "passages": []}]))
     first, second = judged(tmp_path / "run.json")

@@ -64,8 +64,8 @@ def test_an_empty_page_says_what_it_is_for_and_offers_to_begin(visit: Open, live
 def test_how_sure_an_answer_has_to_be_is_shown(visit: Open, live: Services) -> None:
     folder = live.settings.calibrations
     curve = (Point(0.9, 0.25, 0.1), Point(0.4, 0.75, 0.2), Point(0.1, 1.0, 0.5))
-    probe = Probe("a-model", (1.0,), 0.0)
-    save(Calibration({}, 0.0, 0.4, "my <questions>", 120, 0.81, curve, probe), folder / OWN)
+    probe = Probe("a-model", "asked", (1.0,), 0.0)
+    save(Calibration({}, 0.0, 0.4, "my <questions>", 120, 0.81, curve, (probe,)), folder / OWN)
     at = fine(visit(PAGE))
     at.segmented_control(key="evaluation-view").set_value("Confidence").run()
     assert [metric.value for metric in at.metric] == ["0.40", "0.81", "120"]

@@ -195,24 +195,25 @@ def test_log_probabilities_are_told_when_somebody_asks(workshop: Server) -> None
         assert 0 >= token["logprob"] == best[0]["logprob"] >= best[1]["logprob"]
 
 
-def test_the_inner_state_of_a_prompt_is_told_when_somebody_asks(workshop: Server) -> None:
+def test_the_inner_state_of_a_prompt_and_its_answer_is_told_when_somebody_asks(workshop: Server) -> None:
     def state(question: str, **extra: object) -> NDArray[np.float32]:
         messages = [{"role": "system", "content": "Be brief. " * 20}, {"role": "user", "content": question}]
         body = {"messages": messages, "max_tokens": 5, "temperature": 0, "return_inner_state": True}
         _, answer, _ = post(workshop, "/v1/chat/completions", body | extra)
-        return np.frombuffer(base64.b64decode(answer["inner_state"]), "<f2").astype(np.float32)
+        return np.frombuffer(base64.b64decode(answer["inner_state"]), "<f2").astype(np.float32).reshape(2, -1)
 
     def alike(left: NDArray[np.float32], right: NDArray[np.float32]) -> float:
         return float(left @ right / np.linalg.norm(left) / np.linalg.norm(right))
 
     first = state("Who built the bridge?", cache_prompt=False)
-    assert first.shape == (576,)  # the width of this model
+    assert first.shape == (2, 576)  # the width of this model
     assert np.isfinite(first).all()
-    assert alike(state("Who built the bridge?", max_tokens=12), first) > 0.999, (
-        "it is that of the prompt, not the answer"
-    )
-    assert alike(state("Who built the bridge?"), first) > 0.999, "also where the prompt is known from before"
-    assert alike(state("Name three colours of a flag."), first) < 0.99
+    again, longer = state("Who built the bridge?"), state("Who built the bridge?", max_tokens=12)
+    assert alike(again.ravel(), first.ravel()) > 0.999, "also where the prompt is known from before"
+    assert alike(longer[0], first[0]) > 0.999, "what is of the prompt does not change"
+    assert alike(longer[1], first[1]) < 0.995, "what is of the answer does"
+    assert alike(state("Who built the bridge?", max_tokens=100)[1], longer[1]) > 0.5
+    assert alike(state("Name three colours of a flag.").ravel(), first.ravel()) < 0.99
     _, plain, _ = post(
         workshop, "/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}], "max_tokens": 1}
     )

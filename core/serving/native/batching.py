@@ -239,7 +239,7 @@ class Batcher:
         if not request.options.inner_state:
             return ""
         try:
-            found = self._inner.after(slot.number, request.prompt)
+            found = self._inner.after(slot.number, slot.tokens, len(request.prompt))
         except ModelError as error:
             log.warning("no inner state: %s", error)
             return ""

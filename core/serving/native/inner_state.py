@@ -1,10 +1,11 @@
-"""What the model makes of a prompt where it begins to answer: its state between two of its layers.
+"""What the model makes of a prompt where it begins to answer, and of its answer: its state between two of its layers.
 
 Whether a question can be answered from its passages shows there, also where the model answers in any case (Slobodkin
-et al. 2023, "The Curious Case of Hallucinatory (Un)answerability"). llama.cpp gives the state of the last layer only,
-where little of it is left; those in between pass by a callback. In the context that everybody shares it would be called
-a thousand times for each token, so the state of the prompt is copied into a small context of its own, and its last
-token is read there once more.
+et al. 2023, "The Curious Case of Hallucinatory (Un)answerability"), and so does, in the answer's words, whether it is
+right (Azaria and Mitchell 2023, "The Internal State of an LLM Knows When It's Lying"). llama.cpp gives the state of the
+last layer only, where little of it is left; those in between pass by a callback. In the context that everybody shares
+it would be called a thousand times for each token, so the state of the prompt is copied into a small context of its
+own, and its end is read there once more with the beginning of the answer.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from core.serving.options import INNER_TOKENS, LoadOptions
 log = logging.getLogger(__name__)
 
 DEPTH = 0.68  # of the layers: measured in docs/answers.md
+ASKED = 2  # tokens from the end of the prompt: in ChatML it is "assistant", before a line break
+SAID = 48  # tokens at most of the beginning of the answer
 
 _ggml = load_shared_library("ggml-base", Path(native.__file__).parent / "lib")
 _ggml.ggml_get_name.restype = ctypes.c_char_p
@@ -40,39 +43,44 @@ class InnerStates:
     def __init__(self, model: Model, shared: Context, options: LoadOptions) -> None:
         self._model, self._shared, self._options = model, shared, options
         self._name = f"l_out-{round(DEPTH * native.llama_model_n_layer(model.handle)) - 1}".encode()
-        self._row = np.zeros(native.llama_model_n_embd(model.handle), np.float32)
-        self._seen = False
+        self._rows = np.zeros((ASKED + SAID, native.llama_model_n_embd(model.handle)), np.float32)
+        self._seen = 0  # rows of them that the callback has filled
         self._callback = native.ggml_backend_sched_eval_callback(self._see)  # must live as long as the context
         self._batch = Batch()
         self._own: Context | None = None
 
-    def after(self, sequence: int, tokens: list[int]) -> NDArray[np.float32] | None:
-        """The state behind `tokens`, which a sequence of the shared context begins with; shape (width of the model,).
+    def after(self, sequence: int, tokens: list[int], prompt: int) -> NDArray[np.float32] | None:
+        """The state near the end of a prompt, and the mean of those of the answer's first tokens.
 
-        None where it is not to be had: for a very long prompt, or a model that is not built of such layers. Raises
-        ModelError when there is no memory for it.
+        `tokens` are those that a sequence of the shared context begins with: the first `prompt` of them are the prompt.
+        Shape (2, width of the model). None where it is not to be had: for a very long prompt, or a model that is
+        not built of such layers. Raises ModelError when there is no memory for it.
         """
-        length = len(tokens)
-        if not 1 < length <= INNER_TOKENS or not self._model.divisible:
+        begin, end = prompt - ASKED, min(len(tokens), prompt + SAID)
+        if begin < 1 or end > INNER_TOKENS or not self._model.divisible:
             return None
-        before = self._shared.take(sequence, 0, length - 1)
+        before = self._shared.take(sequence, 0, begin)
         own = self._own = self._own or self._context()
-        self._seen = False
+        self._seen = 0
         self._batch.clear()
-        self._batch.add(tokens[-1:], sequence=0, position=length - 1, logits=1)
+        self._batch.add(tokens[begin:end], sequence=0, position=begin, logits=1)
         try:
-            if before is None or not own.put(0, before, 0, length - 1):
-                log.warning("the state of %d tokens could not be copied", length - 1)
+            if before is None or not own.put(0, before, 0, begin):
+                log.warning("the state of %d tokens could not be copied", begin)
                 return None
             read = own.decode(self._batch) is Decoded.done
         finally:
             own.forget(0, 0)
-        return self._row.copy() if read and self._seen else None
+        if not read or self._seen != end - begin:
+            return None
+        rows = self._rows[: self._seen]
+        said = rows[ASKED:] if self._seen > ASKED else rows[-1:]  # of an answer without a word: where it would begin
+        return np.stack([rows[0], said.mean(axis=0)])
 
     def _context(self) -> Context:
         return Context(
-            self._model, cells=INNER_TOKENS, sequences=1, threads=self._shared.threads, options=self._options, most=1,
-            seen=self._callback,
+            self._model, cells=INNER_TOKENS, sequences=1, threads=self._shared.threads, options=self._options,
+            most=ASKED + SAID, seen=self._callback,
         )  # fmt: skip
 
     def _see(self, tensor: int, asks: bool, _user: Any) -> bool:
@@ -80,6 +88,7 @@ class InnerStates:
         if _ggml.ggml_get_name(tensor) != self._name:
             return not asks
         if not asks:
-            _ggml.ggml_backend_tensor_get(tensor, self._row.ctypes.data, 0, self._row.nbytes)
-            self._seen = True
+            rows = self._rows[: len(self._batch)]
+            _ggml.ggml_backend_tensor_get(tensor, rows.ctypes.data, 0, rows.nbytes)
+            self._seen = len(rows)
         return True
