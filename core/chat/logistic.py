@@ -14,9 +14,7 @@ def logistic(table: NDArray[np.float64], truth: NDArray[np.float64], *, pull: fl
     `pull` draws the weights towards nothing (ridge).
     """
     if table.shape[1] > table.shape[0]:  # the weights then lie in the space of the rows, where there are fewer of them
-        basis = np.linalg.svd(table, full_matrices=False)[2]
-        within = logistic(table @ basis.T, truth, pull=pull)
-        return np.concatenate([within[:1], within[1:] @ basis])
+        return _by_rows(table, truth, pull)
     inputs = np.hstack([np.ones((len(table), 1)), table])
     ridge = np.diag([0.0] + [pull] * table.shape[1])
     weights = np.zeros(inputs.shape[1])
@@ -29,3 +27,21 @@ def logistic(table: NDArray[np.float64], truth: NDArray[np.float64], *, pull: fl
         if np.abs(step).max() < 1e-6:
             break
     return weights
+
+
+def _by_rows(table: NDArray[np.float64], truth: NDArray[np.float64], pull: float) -> NDArray[np.float64]:
+    """The same with one unknown for each row: the weights are a sum of rows (the representer theorem)."""
+    rows = len(table)
+    alike = table @ table.T
+    system = np.zeros((rows + 1, rows + 1))
+    system[:rows, rows] = system[rows, :rows] = 1
+    odds = np.zeros(rows)
+    for _ in range(STEPS):
+        likely = 1 / (1 + np.exp(-np.clip(odds, -30, 30)))
+        bend = np.maximum(likely * (1 - likely), 1e-9)
+        system[:rows, :rows] = alike + np.diag(pull / bend)
+        solved = np.linalg.solve(system, np.append(odds + (truth - likely) / bend, 0))
+        before, odds = odds, alike @ solved[:rows] + solved[rows]
+        if np.abs(odds - before).max() < 1e-6:
+            break
+    return np.append(solved[rows:], table.T @ solved[:rows])

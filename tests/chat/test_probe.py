@@ -11,6 +11,7 @@ from core.chat.calibrate import judged
 from core.chat.citations import check
 from core.chat.confidence import Calibration, Judged, Signal, fit, load, save
 from core.chat.judging import Judge
+from core.chat.logistic import logistic
 from core.chat.probe import ASKED, SAID, Probe, fit_probe
 from core.errors import SettingsError
 from core.types import InnerState
@@ -125,3 +126,12 @@ def test_a_run_brings_its_states_along(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(json.dumps([item | {"inner_state": "x"}]))
     with pytest.raises(SettingsError, match="no run of questions"):
         list(judged(tmp_path / "run.json"))
+
+
+def test_weights_are_the_same_whether_rows_or_columns_are_fewer() -> None:
+    chance = np.random.default_rng(4)
+    table, truth = chance.normal(size=(60, 20)), (chance.random(60) < 0.4).astype(float)
+    tall = logistic(table, truth, pull=2.0)
+    wide = logistic(np.hstack([table, np.zeros((60, 80))]), truth, pull=2.0)
+    assert np.allclose(wide[:21], tall, atol=1e-5)
+    assert np.allclose(wide[21:], 0)
