@@ -13,9 +13,8 @@ from sqlalchemy import func, literal_column, or_, select, text
 from sqlalchemy.orm import Session
 
 from core.collections import owned_document
-from core.errors import StorageBusy, StorageError, StorageFull
 from core.originals import forget_bytes, has_bytes
-from core.retrieval.keyword import WORDS
+from core.retrieval.keyword import WORDS, keyword_damage
 from core.retrieval.query import any_of
 from core.retrieval.store import raise_generation
 from core.storage.db import Database, holds_document
@@ -27,6 +26,7 @@ from core.storage.tables import (
     CollectionDocumentRow,
     DeletionRow,
     DocumentRow,
+    DocumentTagRow,
     DocumentTextRow,
     JobRow,
     PageReadingRow,
@@ -214,12 +214,13 @@ def _forget(session: Session, files: FileStore, remains: _Remains) -> None:
 
 
 def _rows(session: Session, remains: _Remains) -> dict[str, int]:
-    """Rows that name the document or one of its chunks."""
+    """Rows that name the document or one of its chunks; traces keep its id to say that what was asked is gone."""
     id = remains.document_id
     places = {
         "documents": DocumentRow.id == id,
         "text": DocumentTextRow.document_id == id,
         "collections": CollectionDocumentRow.document_id == id,
+        "tags": DocumentTagRow.document_id == id,
         "jobs": JobRow.document_id == id,
         "vector drafts": VectorDraftRow.document_id == id,
         "passages": PassageRow.document_id == id,
@@ -258,21 +259,6 @@ def _in_keyword_index(session: Session, remains: _Remains) -> int:
         .subquery()
     )
     return session.scalar(query) or 0
-
-
-def keyword_damage(db: Database) -> bool:
-    """Whether the keyword index holds anything but the words of the chunks that there are. Raises StorageBusy."""
-    try:
-        with db.write() as session:
-            # FTS5's own check trusts what this connection remembers of the index, even when another process has
-            # changed it since, and then reports damage that is not there. A query makes it look anew.
-            session.execute(text("SELECT rowid FROM chunk_words LIMIT 1")).all()
-            session.execute(text("INSERT INTO chunk_words(chunk_words, rank) VALUES ('integrity-check', 1)"))
-    except (StorageBusy, StorageFull):
-        raise
-    except StorageError:
-        return True
-    return False
 
 
 def _count_in_file(held: NDArray[np.int64], row: DeletionRow) -> int:

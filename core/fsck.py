@@ -11,10 +11,11 @@ from sqlalchemy import ColumnElement, func, or_, select, text
 from sqlalchemy.orm import Session
 
 from core import originals
-from core.deletions import COPIES, keyword_damage
+from core.deletions import COPIES
 from core.documents import INGEST
 from core.jobs import OPEN, Jobs
 from core.retrieval.dense import read
+from core.retrieval.keyword import keyword_damage
 from core.retrieval.serving import REBUILD, serving
 from core.retrieval.serving_index import ServingIndex
 from core.retrieval.store import FOUND

@@ -16,7 +16,7 @@ from core.names import collection_name
 from core.retrieval.store import FOUND, current_generation, raise_generation, visible
 from core.storage.db import Database
 from core.storage.tables import CollectionDocumentRow, DocumentRow, DocumentTagRow
-from core.tags import Tag, add_tags, known_tags, set_tags
+from core.tags import Tag, add_tags, known_tags, set_tags, spelled
 from core.types import DocumentStatus, Scope
 
 BUSY = (DocumentStatus.queued, DocumentStatus.processing)
@@ -153,6 +153,11 @@ class Library:
         """The tags of the owner's documents with how many have them."""
         with self.db.read() as session:
             return known_tags(session, owner_id)
+
+    def spelled(self, tags: Sequence[str], *, owner_id: str) -> tuple[str, ...]:
+        """These tags as the owner's documents have them."""
+        with self.db.read() as session:
+            return spelled(session, tags, owner_id=owner_id)
 
     def set_tags(self, document_id: str, tags: Sequence[str], *, owner_id: str) -> None:
         """Let a document have exactly these tags. Raises NotFound, and BadUpload for too many."""

@@ -53,7 +53,7 @@ def document_name(name: str) -> str:
 def tag_name(name: str) -> str:
     """A tag as it is stored, on one line and without what cannot be seen; "" when nothing is left."""
     seen = "".join(c for c in unicodedata.normalize("NFC", name) if unicodedata.category(c) not in UNSEEN)
-    return " ".join(seen.split())[:LONGEST_TAG].strip().lstrip("#").strip()
+    return " ".join(seen.split()).lstrip("# ")[:LONGEST_TAG].rstrip()
 
 
 def collection_name(name: str) -> str:

@@ -45,6 +45,13 @@ def tags_of(session: Session, document_ids: Sequence[str]) -> dict[str, tuple[st
     return {document_id: tuple(sorted(tags, key=_same)) for document_id, tags in found.items()}
 
 
+def spelled(session: Session, tags: Iterable[str], *, owner_id: str) -> tuple[str, ...]:
+    """These tags as the owner's documents have them: two ways to write a word are one tag, the one that is there."""
+    known = {_same(tag.name): tag.name for tag in known_tags(session, owner_id)}
+    named = {_same(name): name for tag in tags if (name := tag_name(tag))}
+    return tuple(known.get(same, name) for same, name in named.items())
+
+
 def set_tags(session: Session, document_id: str, tags: Iterable[str], *, owner_id: str) -> None:
     """Let a document have exactly these tags. Raises NotFound, and BadUpload for too many."""
     owned_document(session, document_id, owner_id)
@@ -59,11 +66,9 @@ def add_tags(session: Session, document_ids: Sequence[str], tags: Iterable[str],
 
 
 def _put(session: Session, document_ids: Sequence[str], tags: Iterable[str], owner_id: str) -> None:
-    """Two ways to write a word are one tag: the one that is there already."""
-    known = {_same(tag.name): tag.name for tag in known_tags(session, owner_id)}
-    wanted = {_same(name): known.get(_same(name), name) for tag in tags if (name := tag_name(tag))}
+    wanted = spelled(session, tags, owner_id=owner_id)
     for document_id in document_ids:
-        for name in wanted.values():
+        for name in wanted:
             session.merge(DocumentTagRow(document_id=document_id, tag=name))
     session.flush()
     if any(len(found) > MOST for found in tags_of(session, document_ids).values()):

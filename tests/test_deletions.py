@@ -12,7 +12,8 @@ from sqlalchemy import insert, select
 from sqlalchemy import text as sql
 
 from core import deletions
-from core.deletions import Deletions, keyword_damage
+from core.deletions import Deletions
+from core.retrieval.keyword import keyword_damage
 from core.retrieval.serving_index import ServingIndex
 from core.services import Services
 from core.storage.db import Database

@@ -106,11 +106,12 @@ def tags(live: Services, document_id: str) -> tuple[str, ...]:
 
 def test_another_spelling_of_a_tag_is_that_tag(live: Services, add_text: Add) -> None:
     first, second = add_text("One.", name="1.md"), add_text("Two.", name="2.md")
-    live.library.set_tags(first, ["  #Contract ", "to\u200b  do", "", "#"], owner_id=ME)
+    live.library.set_tags(first, ["  # #Contract ", "to\u200b  do", "", "#"], owner_id=ME)
     assert tags(live, first) == ("Contract", "to do")
     live.library.add_tags([first, second, "gone"], ["CONTRACT", "urgent"], owner_id=ME)
     assert tags(live, first) == ("Contract", "to do", "urgent")
     assert tags(live, second) == ("Contract", "urgent")
+    assert live.library.spelled(["#contract", "new", ""], owner_id=ME) == ("Contract", "new")
     found = live.library.tags(owner_id=ME)
     assert [(tag.name, tag.documents) for tag in found] == [("Contract", 2), ("to do", 1), ("urgent", 2)]
     live.library.set_tags(second, [], owner_id=ME)

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import anyio.to_thread
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.responses import JSONResponse, StreamingResponse
 
 from core import services
@@ -51,23 +51,32 @@ class ApiMessage(BaseModel):
     content: Annotated[str, BeforeValidator(whole)] = Field(max_length=200_000)
 
 
+def _in_utc(moment: datetime) -> datetime:
+    """A moment without a zone is in UTC. Raises ValueError for years that no calendar on a page shows."""
+    if not 1900 <= moment.year < 2100:
+        raise ValueError("the year is from 1900 to 2099")
+    return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+
+
+Words = Annotated[list[Annotated[str, BeforeValidator(whole), Field(max_length=200)]], Field(max_length=100)]
+Moment = Annotated[datetime, AfterValidator(_in_utc)]
+
+
 class ApiFilters(BaseModel):
     """Which kinds of documents are asked; a word that is none of these is refused, or it would filter nothing."""
 
-    media_types: tuple[str, ...] = Field((), max_length=100)
-    languages: tuple[str, ...] = Field((), max_length=100)
-    tags: tuple[str, ...] = Field((), max_length=100)
-    since: datetime | None = None
-    until: datetime | None = None
+    media_types: Words = []
+    languages: Words = []
+    tags: Words = []
+    since: Moment | None = None
+    until: Moment | None = None
 
     model_config = ConfigDict(extra="forbid")
 
-    def filters(self) -> Filters:
-        """Moments without a zone are in UTC."""
-        since, until = (
-            moment.replace(tzinfo=moment.tzinfo or UTC) if moment else None for moment in (self.since, self.until)
-        )
-        return Filters(self.media_types, self.languages, self.tags, since, until)
+    def filters(self, owner_id: str) -> Filters:
+        """Another spelling of a tag is that tag."""
+        tags = services.get().library.spelled(self.tags, owner_id=owner_id)
+        return Filters(tuple(self.media_types), tuple(self.languages), tags, self.since, self.until)
 
 
 class ChatRequest(BaseModel):
@@ -160,9 +169,9 @@ def _start(body: ChatRequest) -> LiveTurn:
             owner_id=user.id,
             collection_id=collection,
             document_id=body.document_ids[0] if body.document_ids else None,
-            filters=body.filters.filters(),
+            filters=body.filters.filters(user.id),
         )
-    scope = Scope(user.id, collection, tuple(body.document_ids), body.filters.filters())
+    scope = Scope(user.id, collection, tuple(body.document_ids), body.filters.filters(user.id))
     return live.turns.ask_once(messages[-1].content, scope, history=messages[:-1])
 
 

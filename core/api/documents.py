@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Response, UploadFile
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from core import services
 from core.deletions import Deletion
 from core.documents import DocumentInfo
 from core.errors import BadUpload
+from core.guard import whole
 from core.names import clean_name
 from core.sources.told import source_json
 
@@ -18,7 +19,7 @@ router = APIRouter(tags=["documents"])
 
 
 class Tags(BaseModel):
-    tags: list[Annotated[str, Field(max_length=1000)]] = Field(max_length=1000)
+    tags: list[Annotated[str, BeforeValidator(whole), Field(max_length=1000)]] = Field(max_length=1000)
 
 
 @router.post("/documents", status_code=202)

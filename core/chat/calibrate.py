@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import re
 import sys
@@ -64,6 +65,13 @@ def in_words(made: Calibration) -> str:
     )
 
 
+def _state(inner: Any) -> InnerState:
+    asked, said = (base64.b64decode(inner[part], validate=True) for part in ("asked", "said"))
+    if len(asked) != len(said) or len(asked) % 2:
+        raise ValueError("both are 16-bit numbers, the same many")
+    return InnerState(str(inner["model"]), asked, said)
+
+
 def _judged(item: Any, name: str) -> Judged:
     try:
         question = item.get("question")
@@ -73,7 +81,7 @@ def _judged(item: Any, name: str) -> Judged:
         right = item.get("draft_right", item["right"])
         passages, inner = item.get("passages"), item.get("inner_state")
         subject = str(passages[0]["document_title"]) if passages else ""
-        state = InnerState.decoded(str(inner["model"]), inner["values"]) if inner else None
+        state = _state(inner) if inner else None
         return Judged(signals, bool(answerable), bool(right) and bool(answerable), state, subject)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise SettingsError(f"{name} is no run of questions. {SHAPE}") from error

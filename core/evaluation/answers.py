@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import threading
 import time
@@ -178,7 +179,10 @@ def ask(
 
 
 def _plain(state: InnerState | None) -> dict[str, str] | None:
-    return {"model": state.model, "values": state.encoded} if state else None
+    if state is None:
+        return None
+    parts = {"asked": state.asked, "said": state.said}
+    return {"model": state.model, **{name: base64.b64encode(part).decode() for name, part in parts.items()}}
 
 
 def _followed(events: Iterator[Event], began: float) -> tuple[Cited, tuple[Passage, ...], tuple[str, ...], float]:

@@ -35,7 +35,7 @@ def why_wrong(
 ) -> Diagnosis:  # fmt: skip
     """The broken link of one answer of a conversation, when somebody says what the right answer would have been.
 
-    `question` is what was typed, `scope` what the conversation asks (`Conversations.scope`). Takes up to some seconds.
+    `question` is what was typed, `scope` what was asked (`Making.scope`). Takes up to some seconds.
     """
     corpus = Corpus(services, scope, {})
     wanted = Wanted(question, answer.query or question, tuple(expected))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import Float, Integer, Select, String, and_, column, func, select, table
+from sqlalchemy import Float, Integer, Select, String, and_, column, func, select, table, text
 from sqlalchemy import literal_column as literal
 from sqlalchemy.orm import Session
 
+from core.errors import StorageBusy, StorageError, StorageFull
 from core.retrieval.counts import Counts
 from core.retrieval.query import Query, any_of, understand
 from core.retrieval.store import visible
@@ -137,3 +138,18 @@ def _best(session: Session, match: str, scope: Scope, k: int, *, most: int | Non
 def _matching(match: str) -> Select[tuple[int, float]]:
     score = func.bm25(literal("chunk_words"), TEXT_WEIGHT, HEAD_WEIGHT, type_=Float)
     return select(WORDS.c.rowid, score.label("score")).where(WORDS.c.chunk_words.op("MATCH")(match))
+
+
+def keyword_damage(db: Database) -> bool:
+    """Whether the keyword index holds anything but the words of the chunks that there are. Raises StorageBusy."""
+    try:
+        with db.write() as session:
+            # FTS5's own check trusts what this connection remembers of the index, even when another process has
+            # changed it since, and then reports damage that is not there. A query makes it look anew.
+            session.execute(text("SELECT rowid FROM chunk_words LIMIT 1")).all()
+            session.execute(text("INSERT INTO chunk_words(chunk_words, rank) VALUES ('integrity-check', 1)"))
+    except (StorageBusy, StorageFull):
+        raise
+    except StorageError:
+        return True
+    return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-INNER_TOKENS = 2_048  # of a prompt whose inner state can be had: a context of its own is set aside for them
+INNER_TOKENS = 2_048  # of a prompt with its answer whose inner state can be had, in a context of its own
 CACHE_TYPES = ("f16", "q8_0", "q4_0")
 ROPE_SCALINGS = ("", "none", "linear", "yarn")
 

@@ -70,12 +70,9 @@ class InnerState:
     def decoded(cls, model: str, encoded: str) -> Self:
         """From base64 of both, one after the other. Raises ValueError for what is none."""
         both = base64.b64decode(encoded, validate=True)
+        if len(both) % 4:
+            raise ValueError("two times the same many 16-bit numbers")
         return cls(model, both[: len(both) // 2], both[len(both) // 2 :])
-
-    @property
-    def encoded(self) -> str:
-        """Both, one after the other, as base64."""
-        return base64.b64encode(self.asked + self.said).decode()
 
 
 @dataclass(frozen=True, slots=True)

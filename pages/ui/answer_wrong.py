@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.chat.conversations import MessageView
+from core.errors import NotFound
 from core.types import User
 from pages.ui import state
 from pages.ui.frame import attempt
@@ -61,6 +62,9 @@ def _diagnose(message: MessageView, question: str, user: User) -> None:
     from core.evaluation.why import why_wrong  # brings the search with it, which no page should load
 
     services = state.services()
-    scope = services.conversations.scope(state.conversation() or "", owner_id=user.id)
+    try:
+        scope = services.replays.making(message.id, owner_id=user.id).scope
+    except NotFound:  # the process ended before the record was written
+        scope = services.conversations.scope(state.conversation() or "", owner_id=user.id)
     found = why_wrong(services, message, question=question, expected=[expected], scope=scope)
     state.chat().diagnosis = (message.id, found.cause.value, found.sentence)

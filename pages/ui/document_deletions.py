@@ -15,8 +15,8 @@ from pages.ui.markdown import plain
 SHOWN = 50
 # Where was looked, in the words of people; a place that is missing here is said as it is called.
 PLACES = {
-    "file": "files", "documents": "rows", "text": "rows", "collections": "rows", "jobs": "rows", "passages": "rows",
-    "citations": "rows", "chunks": "rows", "sources": "rows", "source items": "rows",
+    "file": "files", "documents": "rows", "text": "rows", "collections": "rows", "tags": "rows", "jobs": "rows",
+    "passages": "rows", "citations": "rows", "chunks": "rows", "sources": "rows", "source items": "rows",
     "vectors": "vectors", "vector drafts": "vectors",
     "keyword index": "keyword index", "recognised pages": "caches", "index file": "index file",
     COPIES: "copies before updates",

@@ -108,12 +108,12 @@ def _tags(document: DocumentInfo, user: User) -> None:
     st.multiselect(
         "Tags",
         [*known, *(tag for tag in document.tags if tag not in known)],
-        key=state.begin(f"{TAGS}-{document.id}", list(document.tags)),
+        key=state.stored(f"{TAGS}-{document.id}", list(document.tags)),
         accept_new_options=True,
         placeholder="No tags. Type a word to add one.",
         help="Questions and lists can be narrowed to documents with a tag.",
-        on_change=_set_tags,
-        args=(document.id, user),
+        on_change=_change_tags,
+        args=(document.id, document.tags, user),
     )
 
 
@@ -185,12 +185,12 @@ def _set_homes(document_id: str, user: User) -> None:
 
 
 @attempt
-def _set_tags(document_id: str, user: User) -> None:
-    library, key = state.services().library, f"{TAGS}-{document_id}"
-    try:
-        library.set_tags(document_id, state.value(key) or [], owner_id=user.id)
-    finally:  # as they are stored: another spelling of a known one is that one
-        state.put(key, list(state.services().documents.get(document_id, owner_id=user.id).tags))
+def _change_tags(document_id: str, before: tuple[str, ...], user: User) -> None:
+    """Only what was added and taken away here: another tab may have changed others."""
+    services, now = state.services(), state.value(f"{TAGS}-{document_id}") or []
+    there = services.documents.get(document_id, owner_id=user.id).tags
+    kept = [tag for tag in there if tag in now or tag not in before]
+    services.library.set_tags(document_id, [*kept, *(tag for tag in now if tag not in before)], owner_id=user.id)
 
 
 def _ask(document_id: str) -> None:

@@ -22,7 +22,7 @@ KINDS = {
     "application/json": "JSON",
     "application/xml": "XML",
     "application/x-ipynb+json": "Notebook",
-    "application/x-subrip": "Subtitles",
+    "application/x-subrip": "Subtitles (SRT)",
     "application/vnd.ms-outlook": "Outlook message",
     "message/rfc822": "E-mail",
     "multipart/related": "Web archive",
@@ -32,7 +32,7 @@ KINDS = {
     "text/plain": "Plain text",
     "text/csv": "CSV",
     "text/tab-separated-values": "TSV",
-    "text/vtt": "Subtitles",
+    "text/vtt": "Subtitles (VTT)",
 }
 LANGUAGES = {
     "ar": "Arabic", "bg": "Bulgarian", "ca": "Catalan", "cs": "Czech", "da": "Danish", "de": "German", "el": "Greek",

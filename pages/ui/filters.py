@@ -12,6 +12,7 @@ from core.types import NO_FILTERS, Filters, User
 from pages.ui import document_kinds, scope, state
 from pages.ui.figures import count
 from pages.ui.frame import attempt
+from pages.ui.markdown import plain
 
 KINDS, LANGUAGES, TAGS, SINCE, UNTIL = "media_types", "languages", "tags", "since", "until"
 FIRST, LAST = date(1900, 1, 1), date(2100, 1, 1)  # by default Streamlit offers ten years
@@ -23,11 +24,11 @@ def draw(info: ConversationInfo | None, user: User, *, busy: bool) -> None:
     facets, chosen = state.services().library.facets(owner_id=user.id), info.filters if info else state.chat().filters
     if not facets.media_types and not chosen.number:
         return
-    holder, arguments = info.id if info else "new", (info.id if info else None, user)
+    holder, arguments = info.id if info else "new", (info.id if info else None, chosen, user)
     label = words(chosen)
     shown = label if len(label) <= LONGEST else label[: LONGEST - 1].rstrip() + "…"
     with st.popover(
-        shown or "Filters", icon=":material/filter_alt:", disabled=busy, key=f"filters-{holder}",
+        plain(shown) or "Filters", icon=":material/filter_alt:", disabled=busy, key=f"filters-{holder}",
         help="Ask only some kinds of documents", type="secondary" if chosen.number else "tertiary",
     ):  # fmt: skip
         for label, name, offered, taken, named in (
@@ -38,7 +39,7 @@ def draw(info: ConversationInfo | None, user: User, *, busy: bool) -> None:
             _several(label, f"{name}-{holder}", offered, taken, named, arguments)
         with st.container(horizontal=True):
             for label, name, moment in (("From", SINCE, chosen.since), ("Until", UNTIL, chosen.until)):
-                key = state.begin(f"{name}-{holder}", _day(moment, last=name == UNTIL))
+                key = state.stored(f"{name}-{holder}", _day(moment, last=name == UNTIL))
                 st.date_input(label, None, FIRST, LAST, key=key, on_change=_store, args=arguments)
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(_left(info, user), width="stretch")
@@ -61,7 +62,7 @@ def words(filters: Filters) -> str:
 
 def _several(
     label: str, key: str, offered: Sequence[str], taken: Sequence[str], named: Callable[[str], str],
-    arguments: tuple[str | None, User],
+    arguments: tuple[str | None, Filters, User],
 ) -> None:  # fmt: skip
     if len(offered) < 2 and not taken and label != "Tags":
         return
@@ -70,7 +71,7 @@ def _several(
         st.caption("Documents can have tags: open one on the Documents page.")
         return
     st.multiselect(
-        label, options, format_func=named, key=state.begin(key, list(taken)), placeholder="Any", on_change=_store,
+        label, options, format_func=named, key=state.stored(key, list(taken)), placeholder="Any", on_change=_store,
         args=arguments,
     )  # fmt: skip
 
@@ -94,18 +95,17 @@ def _moment(day: date | None, *, last: bool = False) -> datetime | None:
 
 
 @attempt
-def _store(conversation_id: str | None, user: User) -> None:
-    several = [tuple(state.value(f"{name}-{conversation_id or 'new'}") or ()) for name in (KINDS, LANGUAGES, TAGS)]
-    since, until = (state.value(f"{name}-{conversation_id or 'new'}") for name in (SINCE, UNTIL))
-    _put(Filters(*several, since=_moment(since), until=_moment(until, last=True)), conversation_id, user)
+def _store(conversation_id: str | None, before: Filters, user: User) -> None:
+    """What the fields say; a moment within a day, as programs may give it, stays while its day does."""
+    said = {name: state.value(f"{name}-{conversation_id or 'new'}") for name in (KINDS, LANGUAGES, TAGS, SINCE, UNTIL)}
+    since = before.since if said[SINCE] == _day(before.since) else _moment(said[SINCE])
+    until = before.until if said[UNTIL] == _day(before.until, last=True) else _moment(said[UNTIL], last=True)
+    several = (tuple(said[name] or ()) for name in (KINDS, LANGUAGES, TAGS))
+    _put(Filters(*several, since=since, until=until), conversation_id, user)
 
 
 @attempt
-def _clear(conversation_id: str | None, user: User) -> None:
-    for name in (KINDS, LANGUAGES, TAGS):
-        state.put(f"{name}-{conversation_id or 'new'}", [])
-    for name in (SINCE, UNTIL):
-        state.put(f"{name}-{conversation_id or 'new'}", None)
+def _clear(conversation_id: str | None, _before: Filters, user: User) -> None:
     _put(NO_FILTERS, conversation_id, user)
 
 

@@ -192,9 +192,13 @@ def put(key: str, content: object) -> None:
     st.session_state[key] = content
 
 
-def begin(key: str, content: object) -> str:
-    """Set what a widget holds unless it holds something already; returns the key."""
-    st.session_state.setdefault(key, content)
+def stored(key: str, content: object) -> str:
+    """Let a widget show what is stored, also where another tab changed it; returns the key.
+
+    For widgets whose callback stores every change before anything is drawn.
+    """
+    if key not in st.session_state or st.session_state[key] != content:
+        st.session_state[key] = content
     return key
 
 

@@ -136,15 +136,20 @@ async def test_filters_narrow_the_question(http: httpx.AsyncClient, add_text: Ad
     assert put.json()["tags"] == ["2024", "boats"]
     tags = (await http.get("/api/v1/tags")).json()["tags"]
     assert tags == [{"name": "2024", "documents": 1}, {"name": "boats", "documents": 1}]
-    filters = {"tags": ["boats"], "since": "2020-01-01T00:00:00", "until": "2100-01-01T00:00:00+02:00"}
+    filters = {"tags": ["#Boats"], "since": "2020-01-01T00:00:00", "until": "2099-01-01T00:00:00+02:00"}
     body = (await http.post("/v1/chat/completions", json=ASK | {"filters": filters})).json()
     assert {passage["document_id"] for passage in body["passages"]} == {tagged}
     nothing = (await http.post("/v1/chat/completions", json=ASK | {"filters": {"languages": ["xx"]}})).json()
     assert nothing["passages"] == []
     stored = (await http.post("/v1/chat/completions", json=ASK | {"filters": filters, "store": True})).json()
     assert live.conversations.get(stored["conversation_id"], owner_id="local").filters.tags == ("boats",)
-    wrong = await http.post("/v1/chat/completions", json=ASK | {"filters": {"tag": "boats"}})
-    assert wrong.status_code == 422, "a filter that is not known would ask all documents"
+    half = json.dumps(ASK | {"filters": {"tags": ["\ud800"]}, "store": True})
+    answer = await http.post("/v1/chat/completions", content=half, headers={"content-type": "application/json"})
+    assert answer.status_code == 200
+    for wrong in ({"tag": "boats"}, {"since": "0001-01-01T00:00:00+02:00"}, {"until": "9999-12-31T23:59:59Z"}):
+        refused = await http.post("/v1/chat/completions", json=ASK | {"filters": wrong, "store": True})
+        assert refused.status_code == 422, "a filter that is not known would ask all documents"
+    assert len(live.conversations.list_conversations(owner_id="local")) == 2
 
 
 async def test_an_answer_can_be_stored_as_a_conversation_and_gone_on_with(

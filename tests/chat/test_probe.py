@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -117,15 +118,33 @@ def test_a_run_brings_its_states_along(tmp_path: Path) -> None:
     state = InnerState("small", np.arange(3, dtype="<f2").tobytes(), np.ones(3, "<f2").tobytes())
     item = {
         "signals": {"a": 1.0}, "answerable": True, "right": True, "passages": [{"document_title": "Town"}],
-        "inner_state": {"model": "small", "values": state.encoded},
+        "inner_state": {"model": "small", "asked": encoded(state.asked), "said": encoded(state.said)},
     }  # fmt: skip
     (tmp_path / "run.json").write_text(json.dumps([item, item | {"inner_state": None, "passages": []}]))
     first, second = judged(tmp_path / "run.json")
     assert (first.inner, first.subject) == (state, "Town")
     assert (second.inner, second.subject) == (None, "")
-    (tmp_path / "run.json").write_text(json.dumps([item | {"inner_state": "x"}]))
-    with pytest.raises(SettingsError, match="no run of questions"):
-        list(judged(tmp_path / "run.json"))
+    before = {"model": "small", "values": encoded(state.asked)}  # as runs had it when there was one probe
+    for wrong in (
+        "x",
+        before,
+        item["inner_state"] | {"said": encoded(b"123456789")},
+        item["inner_state"] | {"said": "?"},
+    ):
+        (tmp_path / "run.json").write_text(json.dumps([item | {"inner_state": wrong}]))
+        with pytest.raises(SettingsError, match="no run of questions"):
+            list(judged(tmp_path / "run.json"))
+
+
+def encoded(part: bytes) -> str:
+    return base64.b64encode(part).decode()
+
+
+def test_a_state_that_is_none_is_refused() -> None:
+    assert InnerState.decoded("small", encoded(b"asedsaid")) == InnerState("small", b"ased", b"said")
+    for wrong in (encoded(b"123456"), "!"):
+        with pytest.raises(ValueError):
+            InnerState.decoded("small", wrong)
 
 
 def test_weights_are_the_same_whether_rows_or_columns_are_fewer() -> None:

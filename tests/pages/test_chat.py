@@ -5,7 +5,7 @@ import re
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 
@@ -15,6 +15,7 @@ from core.feedback import REASONS
 from core.samples import QUESTIONS
 from core.services import Services
 from core.types import NO_FILTERS, Chunk, Document, Filters, JobStatus, MessageState
+from pages.ui import document_kinds
 from pages.ui.conversations import export
 from pages.ui.filters import words
 from pages.ui.scope import choices
@@ -443,6 +444,31 @@ def test_filters_that_leave_nothing_say_so(visit: Open, live: Services, add_text
     at = fine(visit())
     at.date_input(key="until-new").set_value(date(2001, 5, 1)).run()
     assert "No document is left to ask" in said(at)
+
+
+def test_filters_show_what_is_stored_whoever_changed_it(visit: Open, live: Services, add_text: Add) -> None:
+    document = add_text(MANUAL, name="manual.md")
+    at = visit()
+    at.chat_input(key="question").set_value(QUESTION).run()
+    id = conversation_of(live)
+    noon = datetime(2020, 5, 1, 12, tzinfo=UTC)
+    live.library.set_tags(document, ["a*b*"], owner_id=ME)
+    live.conversations.set_filters(id, Filters(tags=("a*b*",), since=noon), owner_id=ME)  # in another tab
+    fine(at.run())
+    assert at.multiselect(key=f"tags-{id}").value == ["a*b*"]
+    at.date_input(key=f"until-{id}").set_value(date(2030, 1, 1)).run()
+    filters = live.conversations.get(id, owner_id=ME).filters
+    assert (filters.tags, filters.since) == (("a*b*",), noon)
+    labels = [block.proto.popover.label for block in at.get("popover")]
+    assert any(label.startswith("#a\\*b\\*") or label.startswith("\\#a\\*b\\*") for label in labels), labels
+    at.button(key=f"clear-filters-{id}").click().run()
+    live.conversations.set_filters(id, Filters(tags=("a*b*",)), owner_id=ME)
+    assert fine(at.run()).multiselect(key=f"tags-{id}").value == ["a*b*"]
+
+
+def test_every_type_has_a_name_of_its_own() -> None:
+    kinds = [document_kinds.kind(media_type) for media_type in document_kinds.KINDS]
+    assert len(set(kinds)) == len(kinds)
 
 
 def test_filters_are_named_in_a_line() -> None:

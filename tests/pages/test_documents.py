@@ -334,6 +334,10 @@ def test_a_document_is_tagged_and_found_by_its_tag(visit: Open, live: Services, 
     at.multiselect(key=f"details-tags-{first}").set_value(["#Bills "]).run()
     assert live.documents.get(first, owner_id=ME).tags == ("Bills",)
     assert at.multiselect(key=f"details-tags-{first}").value == ["Bills"]
+    live.library.add_tags([first], ["2023"], owner_id=ME)  # in another tab
+    at.multiselect(key=f"details-tags-{first}").set_value(["Bills", "new"]).run()
+    assert live.documents.get(first, owner_id=ME).tags == ("2023", "Bills", "new")
+    at.multiselect(key=f"details-tags-{first}").set_value(["Bills"]).run()
     at = fine(visit(PAGE))
     assert "#Bills" in said(at)
     at.selectbox(key="document-tag").set_value("Bills").run()

@@ -14,6 +14,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import select, text, update
 from sqlalchemy.exc import IntegrityError
 
+from core.chat.conversations import Conversations
+from core.chat.making import making_of
 from core.errors import DatabaseTooNew, StorageBusy, StorageError
 from core.storage import db as db_module
 from core.storage import migrations
@@ -32,6 +34,7 @@ from core.storage.tables import (
     UserRow,
     VectorRow,
 )
+from core.types import NO_FILTERS, Filters, Scope
 from core.words import chunk_words, head_words, stem
 
 
@@ -249,6 +252,29 @@ def test_batches_that_were_put_away_remember_again_that_they_were_cancelled(tmp_
         found = {row.id: (row.state, row.seen) for row in session.scalars(select(BatchRow))}
         assert found == {"ended": ("open", True), "cancelled": ("cancelled", True), "waiting": ("paused", False)}
         assert all(row.touched_at == row.created_at for row in session.scalars(select(BatchRow)))
+    again.close()
+
+
+def test_answers_of_earlier_versions_asked_what_their_conversation_asks(tmp_path: Path) -> None:
+    path, when = tmp_path / "app.db", "'2026-01-01'"
+    rows = [
+        f"INSERT INTO users VALUES ('me', 'Me', 'admin', {when})",
+        f"INSERT INTO conversations (id, owner_id, title, titled_by, created_at, updated_at) VALUES "
+        f"('c', 'me', '', '', {when}, {when})",
+        f"INSERT INTO messages (id, conversation_id, role, content, state, error, query, created_at) VALUES "
+        f"(1, 'c', 'user', 'Why?', 'complete', '', '', {when})",
+        f"INSERT INTO messages (id, conversation_id, parent_id, role, content, state, error, query, created_at) VALUES "
+        f"(2, 'c', 1, 'assistant', 'So.', 'complete', '', '', {when})",
+        f"INSERT INTO traces (message_id, owner_id, spans, usage, ledger, created_at, verdict) VALUES "
+        f"(2, 'me', '[]', '{{}}', '{{}}', {when}, '{{}}')",
+    ]
+    earlier_version(path, "0016_deleted_incoming", rows)
+    upgrade(path)
+    again = Database(path)
+    assert Conversations(again).get("c", owner_id="me").filters == NO_FILTERS
+    assert making_of(again, 2, owner_id="me").scope == Scope("me")
+    Conversations(again).set_filters("c", Filters(tags=("new",)), owner_id="me")
+    assert making_of(again, 2, owner_id="me").scope == Scope("me", filters=Filters(tags=("new",)))
     again.close()
 
 
