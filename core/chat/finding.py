@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import zip_longest
 
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableConfig
@@ -16,15 +17,13 @@ from core.models.connection import unless_cancelled
 from core.retrieval.retriever import HybridRetriever, from_langchain
 from core.types import Event, Passage, Scope, Searching
 
-RANK_DAMPING = 10  # of reciprocal rank fusion; small, because each search has found few passages and ranked them well
 WIDER = 3  # times as many are looked at when two searches are put together
-SECOND = 0.5  # weight of the search that only helps
 
 
 def find(
     retriever: BaseRetriever, request: AnswerRequest, queries: Sequence[str], config: RunnableConfig | None
 ) -> Generator[Event, None, list[Passage]]:
-    """The passages for the first query; what the others find moves up. Yields what is searched for."""
+    """The passages for the queries, of which the first is told. Yields what is searched for."""
     raise_if(request.cancel)
     yield Searching(queries[0])
     with request.trace.span("retrieve") as attributes:
@@ -41,18 +40,16 @@ def find(
 
 
 def side_by_side(found: Sequence[Sequence[Passage]]) -> list[Passage]:
-    """All passages in the order of all searches; ranks are counted anew."""
-    if len(found) == 1:
-        return list(found[0])
-    scores: dict[tuple[str, int, int], float] = {}
-    passages: dict[tuple[str, int, int], Passage] = {}
-    for weight, ranking in zip((1.0, *[SECOND] * (len(found) - 1)), found, strict=True):
-        for rank, passage in enumerate(ranking, 1):
-            place = (passage.document_id, passage.start, passage.end)
-            passages.setdefault(place, passage)
-            scores[place] = scores.get(place, 0.0) + weight / (RANK_DAMPING + rank)
-    best = sorted(scores, key=lambda place: -scores[place])
-    return [replace(passages[place], rank=rank) for rank, place in enumerate(best, 1)]
+    """The first passages of each search in turns, then the second ones, and so on; ranks are counted anew.
+
+    What one search puts first is there in any case: for a follow-up that is often only one of the two.
+    """
+    order: dict[tuple[str, int, int], Passage] = {}
+    for ranked in zip_longest(*found):
+        for passage in ranked:
+            if passage is not None:
+                order.setdefault((passage.document_id, passage.start, passage.end), passage)
+    return [replace(passage, rank=rank) for rank, passage in enumerate(order.values(), 1)]
 
 
 def _within(retriever: BaseRetriever, scope: Scope, *, times: int) -> BaseRetriever:
