@@ -26,7 +26,7 @@ from core.types import InnerState
 CALIBRATION = ROOT / "data" / "calibration.json"  # that ships, where one does
 OWN = "own.json"  # of this installation, in its folder of calibrations
 PULL = 3.0  # of the weights towards nothing: the signals say much of the same
-KEEP = 0.97  # share of the right answers that the chosen point lets through
+KEEP = 0.98  # share of the right answers that the chosen point lets through
 POINTS = 40  # of the curve
 FEWEST = 40  # questions of each kind that a fit needs
 

@@ -19,7 +19,8 @@ def signals(
 ) -> dict[str, float]:
     """All signals of an answer by name; the same names always, each a finite number.
 
-    `agreed` is how sure the model was, asked after its answer, that the passages say it.
+    Scores of the search are not among them: they differ more from one library to the next than by whether there is an
+    answer. `agreed` is how sure the model was, asked after its answer, that the passages say it.
     """
     language = tongue(passages[0].text) if passages else ""
     asked = words(question, language)
@@ -29,7 +30,6 @@ def signals(
     said = [value for value in logprobs if math.isfinite(value)]
     claims = checked.claims
     return {
-        **_search(passages, cited),
         "asked_in_quote": support(asked, quote),
         "asked_in_passage": support(asked, around),
         "names_missing": sum(weight > 1 and word not in around for word, weight in asked.items()),
@@ -43,21 +43,6 @@ def signals(
         "abstains": float(checked.abstains),
         "length": math.log1p(len(checked.text)),
         "kind_missing": float(_kind_missing(question, checked)),
-    }
-
-
-def _search(passages: Sequence[Passage], cited: set[int]) -> dict[str, float]:
-    """How well the search found: its scores, and whether the model used what was found first."""
-    keyword = sorted((passage.keyword_score or 0.0 for passage in passages), reverse=True) or [0.0]
-    dense = sorted((passage.dense_score or 0.0 for passage in passages), reverse=True) or [0.0]
-    best = passages[0] if passages else None
-    return {
-        "keyword_best": math.log1p(max(0.0, keyword[0])),
-        "keyword_gap": (keyword[0] - keyword[1]) / keyword[0] if len(keyword) > 1 and keyword[0] > 0 else 1.0,
-        "dense_best": dense[0],
-        "dense_gap": dense[0] - dense[1] if len(dense) > 1 else dense[0],
-        "both_agree": float(bool(best and best.keyword_score == keyword[0] and best.dense_score == dense[0])),
-        "cited_rank": math.log(min(cited)) if cited else 2.0,
     }
 
 
