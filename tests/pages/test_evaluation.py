@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.chat.confidence import OWN, Calibration, Point, save
+from core.chat.confidence import OWN, Calibration, Point, Signal, save
 from core.chat.probe import Probe
 from core.errors import BadDataset
 from core.evaluation.uploads import dataset_of
@@ -65,7 +65,10 @@ def test_how_sure_an_answer_has_to_be_is_shown(visit: Open, live: Services) -> N
     folder = live.settings.calibrations
     curve = (Point(0.9, 0.25, 0.1), Point(0.4, 0.75, 0.2), Point(0.1, 1.0, 0.5))
     probe = Probe("a-model", "asked", (1.0,), 0.0)
-    save(Calibration({}, 0.0, 0.4, "my <questions>", 120, 0.81, curve, (probe,)), folder / OWN)
+    save(
+        Calibration({probe.signal: Signal(0, 1, 1)}, 0.0, 0.4, "my <questions>", 120, 0.81, curve, (probe,)),
+        folder / OWN,
+    )
     at = fine(visit(PAGE))
     at.segmented_control(key="evaluation-view").set_value("Confidence").run()
     assert [metric.value for metric in at.metric] == ["0.40", "0.81", "120"]
