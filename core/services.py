@@ -221,15 +221,15 @@ def build(settings: Settings, client: ModelClient | None = None, *, beside: Serv
         address = endpoint.url if endpoint else ""
         return Recipe(model, sha256, settings.embedding_model, settings.passages, options, address, habits)
 
-    judge = Judge.shipped((beside.settings if beside else settings).calibrations)
-    chain = cache(lambda: _chain(settings, db, chunks, index, client, ActiveEngine(client, endpoints), judge))
+    judge = cache(lambda: Judge.shipped((beside.settings if beside else settings).calibrations))
+    chain = cache(lambda: _chain(settings, db, chunks, index, client, ActiveEngine(client, endpoints), judge()))
     namer = Namer(conversations, prompts, lambda: chain().model)
     workbench = Workbench(db, client, settings.model_store)
     comparisons = Comparisons(
         db, prompts, recipe, lambda model_id: chain().by(GuestEngine(client, model_id)) if model_id else chain()
     )
     replays = Replays(db, prompts, models, comparisons.chain)
-    records = TurnRecords(db, prompts, pipelines, recipe, judge.named)
+    records = TurnRecords(db, prompts, pipelines, recipe, lambda collection_id: judge().named(collection_id))
     turns = Turns(chain, conversations, records, namer.name)
     batches, library = Batches(db), Library(db, documents)
     arrivals = Arrivals(documents, batches)

@@ -15,9 +15,7 @@ from core.chat.request import AnswerRequest
 from core.chat.speaking import raise_if
 from core.models.connection import unless_cancelled
 from core.retrieval.retriever import HybridRetriever, from_langchain
-from core.types import Event, Passage, Scope, Searching
-
-WIDER = 3  # times as many are looked at when two searches are put together
+from core.types import Event, Passage, Searching
 
 
 def find(
@@ -28,7 +26,7 @@ def find(
     yield Searching(queries[0])
     with request.trace.span("retrieve") as attributes:
         asked = list(dict.fromkeys(queries))
-        searching = _within(retriever, request.scope, times=WIDER if len(asked) > 1 else 1)
+        searching = retriever.within(request.scope) if isinstance(retriever, HybridRetriever) else retriever
         # Embedding and reranking wait for the model server, and know nothing of Stop.
         results = [unless_cancelled(partial(searching.invoke, query, config), request.cancel) for query in asked]
         found = [[from_langchain(document, rank) for rank, document in enumerate(one, 1)] for one in results]
@@ -50,12 +48,6 @@ def side_by_side(found: Sequence[Sequence[Passage]]) -> list[Passage]:
             if passage is not None:
                 order.setdefault((passage.document_id, passage.start, passage.end), passage)
     return [replace(passage, rank=rank) for rank, passage in enumerate(order.values(), 1)]
-
-
-def _within(retriever: BaseRetriever, scope: Scope, *, times: int) -> BaseRetriever:
-    if not isinstance(retriever, HybridRetriever):
-        return retriever
-    return retriever.within(scope).model_copy(update={"k": retriever.k * times})
 
 
 def _most(retriever: BaseRetriever) -> int | None:

@@ -11,8 +11,12 @@ from core.types import Filters, Scope
 
 def scope_of(row: ConversationRow) -> Scope:
     """Which documents a conversation asks."""
-    documents = (row.document_id,) if row.document_id else ()
-    return Scope(row.owner_id, row.collection_id, documents, Filters.from_dict(row.filters))
+    return scope_from(row.owner_id, row.collection_id, row.document_id, Filters.from_dict(row.filters))
+
+
+def scope_from(owner_id: str, collection_id: str | None, document_id: str | None, filters: Filters) -> Scope:
+    """What is chosen for a conversation, as a search takes it."""
+    return Scope(owner_id, collection_id, (document_id,) if document_id else (), filters)
 
 
 def check_scope(session: Session, owner_id: str, collection_id: str | None, document_id: str | None) -> None:

@@ -42,7 +42,8 @@ def draw(info: ConversationInfo | None, user: User, *, busy: bool) -> None:
                 key = state.stored(f"{name}-{holder}", _day(moment, last=name == UNTIL))
                 st.date_input(label, None, FIRST, LAST, key=key, on_change=_store, args=arguments)
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(_left(info, user), width="stretch")
+            # Counted only where something is left out: every run of the page draws what is in here, open or not.
+            st.caption(_left(info, user) if chosen.number else "Nothing is left out.", width="stretch")
             st.button(
                 "Clear", key=f"clear-filters-{holder}", disabled=not chosen.number, on_click=_clear, args=arguments
             )

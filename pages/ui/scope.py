@@ -9,6 +9,7 @@ from functools import lru_cache
 import streamlit as st
 
 from core.chat.conversations import ConversationInfo
+from core.chat.scopes import scope_from
 from core.documents import Collection
 from core.errors import NotFound
 from core.types import Scope, User
@@ -56,7 +57,7 @@ def selector(info: ConversationInfo | None, user: User, *, busy: bool) -> None:
 def of(info: ConversationInfo | None, user: User) -> Scope:
     """What a question in this conversation, or in a new one, asks."""
     holder = info or state.chat()
-    return Scope(user.id, holder.collection_id, (holder.document_id,) if holder.document_id else (), holder.filters)
+    return scope_from(user.id, holder.collection_id, holder.document_id, holder.filters)
 
 
 def choices(user: User) -> Sequence[Choice]:
