@@ -17,6 +17,8 @@ from core.chat.logistic import logistic
 from core.types import InnerState
 
 ASKED, SAID = "asked", "said"  # whether the documents hold the answer, before it; whether it is right, in its words
+FORM = 2  # what the numbers are: 1 was the state behind a layer, 2 is what a few layers add to it
+APART = 10  # questions of each kind that a subject needs to show how it differs from others
 PULL = 0.5  # of the weights towards nothing, for each number of the state; measured in docs/answers.md
 FOLDS = 10
 
@@ -29,6 +31,7 @@ class Probe:
     part: str
     weights: tuple[float, ...]
     bias: float
+    form: int = FORM
 
     @property
     def signal(self) -> str:
@@ -48,6 +51,8 @@ class Probe:
         weights, part = tuple(float(weight) for weight in stored["weights"]), str(stored["part"])
         if part not in (ASKED, SAID) or not np.isfinite(weights).all():
             raise ValueError("weights are numbers, and for a part that there is")
+        if stored.get("form") != FORM:
+            raise ValueError("other numbers are read today")
         return cls(str(stored["model"]), part, weights, float(stored["bias"]))
 
 
@@ -65,20 +70,39 @@ def fit_probe(
     it was fitted on, a probe reads too well.
     """
     table = np.array([numbers(state, part) for state in states])
-    aside = np.zeros(len(table))
+    named, aside = np.array(subjects), np.zeros(len(table))
     for fold in folds(subjects, truth):
-        weights, bias = _weights(table[~fold], truth[~fold])
+        weights, bias = _weights(table[~fold], truth[~fold], named[~fold])
         aside[fold] = table[fold] @ weights + bias
-    weights, bias = _weights(table, truth)
+    weights, bias = _weights(table, truth, named)
     rounded = tuple(round(float(weight), 6) for weight in weights)
     return Probe(states[0].model, part, rounded, round(bias, 6)), aside
 
 
-def _weights(table: NDArray[np.float64], truth: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+def _weights(
+    table: NDArray[np.float64], truth: NDArray[np.float64], subjects: NDArray[np.str_]
+) -> tuple[NDArray[np.float64], float]:
     means, scales = table.mean(axis=0), table.std(axis=0) + 1e-6
-    fitted = logistic((table - means) / scales, truth, pull=PULL * table.shape[1])
-    weights = fitted[1:] / scales
+    standing = (table - means) / scales
+    apart = _apart(standing, truth, subjects)
+    fitted = logistic(standing - (standing @ apart.T) @ apart, truth, pull=PULL * table.shape[1])
+    weights = (fitted[1:] - (fitted[1:] @ apart.T) @ apart) / scales
     return weights, float(fitted[0] - means @ weights)
+
+
+def _apart(table: NDArray[np.float64], truth: NDArray[np.float64], subjects: NDArray[np.str_]) -> NDArray[np.float64]:
+    """Directions in which subjects differ whatever the truth, shape (directions, width): the next differs there too.
+
+    Both kinds count the same in a subject's mean, or having more of one kind would pass for a subject's own.
+    """
+    means = [
+        (table[own & (truth > 0)].mean(axis=0) + table[own & (truth <= 0)].mean(axis=0)) / 2
+        for own in (subjects == subject for subject in np.unique(subjects))
+        if min((own & (truth > 0)).sum(), (own & (truth <= 0)).sum()) >= APART
+    ]
+    if len(means) < 2 or 2 * len(means) > table.shape[1]:
+        return np.zeros((0, table.shape[1]))
+    return np.linalg.svd(np.array(means) - np.mean(means, axis=0), full_matrices=False)[2][: len(means) - 1]
 
 
 def folds(subjects: Sequence[str], truth: NDArray[np.float64]) -> list[NDArray[np.bool_]]:

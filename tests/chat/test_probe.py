@@ -64,6 +64,22 @@ def test_what_is_told_beside_never_saw_its_subject() -> None:
     assert cheated[truth == 1].mean() > 1 + cheated[truth == 0].mean()
 
 
+def test_what_subjects_have_of_their_own_is_not_counted() -> None:
+    """In the fit those of a kind have more answers; the next subject of that kind has as many as any."""
+    chance = np.random.default_rng(3)
+    truth = np.concatenate([chance.random(60) < (0.75 if subject % 2 else 0.25) for subject in range(10)]).astype(float)
+    values = chance.normal(0, 3, (600, WIDTH))
+    values[:, :4] += 2.5 * truth[:, None]
+    accents = chance.normal(0, 0.5, (10, WIDTH))
+    accents[1::2, 10] += 12
+    values += accents.repeat(60, axis=0)
+    subjects = [str(place // 60) for place in range(600)]
+    made = [InnerState("small", row.astype("<f2").tobytes(), b"") for row in values]
+    probe, _ = fit_probe(made, ASKED, truth, subjects)
+    accent, answer = probe.weights[10] * 12, sum(probe.weights[:4]) * 2.5
+    assert abs(accent) < 0.25 * answer
+
+
 def test_few_subjects_are_no_reason_to_fail() -> None:
     made, truth = states(100)
     probe, aside = fit_probe(made, ASKED, truth, ["one"] * 100)
@@ -83,13 +99,17 @@ def test_a_calibration_with_a_probe_is_for_its_model_alone(tmp_path: Path) -> No
     sure = made.confidence({"noise": 1.0}, state)
     assert sure is not None
     assert 0 < sure < 1
-    for other in (
+    for foreign in (
         None,
         replace(state, model="another"),
         InnerState("small", b"\0\0", b"\0\0"),
         InnerState("small", b"", b""),
     ):
-        assert made.confidence({"noise": 1.0}, other) is None
+        assert made.confidence({"noise": 1.0}, foreign) is None
+    other = {**made.as_dict(), "probes": [{**probe, "form": 1} for probe in made.as_dict()["probes"]]}
+    (tmp_path / "before.json").write_text(json.dumps(other), encoding="utf-8")
+    with pytest.raises(SettingsError):
+        load(tmp_path / "before.json")  # fitted on other numbers of the model
     broken = replace(state, said=np.full(WIDTH, np.nan, "<f2").tobytes())
     assert made.confidence({"noise": 1.0}, broken) is None
 

@@ -1,4 +1,4 @@
-"""What the model makes of a prompt where it begins to answer, and of its answer: its state between two of its layers.
+"""What the model makes of a prompt where it begins to answer, and of its answer: what some layers add to its state.
 
 Whether a question can be answered from its passages shows there, also where the model answers in any case (Slobodkin
 et al. 2023, "The Curious Case of Hallucinatory (Un)answerability"), and so does, in the answer's words, whether it is
@@ -26,7 +26,8 @@ from core.serving.options import INNER_TOKENS, LoadOptions
 
 log = logging.getLogger(__name__)
 
-DEPTH = 0.68  # of the layers: measured in docs/answers.md
+DEPTH = 0.68  # of the layers, behind which a state is read: measured in docs/answers.md
+STEP = 0.11  # of the layers before it, whose work is what counts
 ASKED = 2  # tokens from the end of the prompt: in ChatML it is "assistant", before a line break
 SAID = 48  # tokens at most of the beginning of the answer
 
@@ -42,15 +43,17 @@ class InnerStates:
 
     def __init__(self, model: Model, shared: Context, options: LoadOptions) -> None:
         self._model, self._shared, self._options = model, shared, options
-        self._name = f"l_out-{round(DEPTH * native.llama_model_n_layer(model.handle)) - 1}".encode()
-        self._rows = np.zeros((ASKED + SAID, native.llama_model_n_embd(model.handle)), np.float32)
-        self._seen = 0  # rows of them that the callback has filled
+        self._tables = {
+            name: np.zeros((ASKED + SAID, native.llama_model_n_embd(model.handle)), np.float32)
+            for name in names(native.llama_model_n_layer(model.handle))
+        }
+        self._seen: dict[bytes, int] = {}  # rows of each that the callback has filled
         self._callback = native.ggml_backend_sched_eval_callback(self._see)  # must live as long as the context
         self._batch = Batch()
         self._own: Context | None = None
 
     def after(self, sequence: int, tokens: list[int], prompt: int) -> NDArray[np.float32] | None:
-        """The state near the end of a prompt, and the mean of those of the answer's first tokens.
+        """What the layers add near the end of a prompt, and the mean of what they add to the answer's first tokens.
 
         `tokens` are those that a sequence of the shared context begins with: the first `prompt` of them are the prompt.
         Shape (2, width of the model). None where it is not to be had: for a very long prompt, or a model that is
@@ -61,7 +64,7 @@ class InnerStates:
             return None
         before = self._shared.take(sequence, 0, begin)
         own = self._own = self._own or self._context()
-        self._seen = 0
+        self._seen.clear()
         self._batch.clear()
         self._batch.add(tokens[begin:end], sequence=0, position=begin, logits=1)
         try:
@@ -71,10 +74,11 @@ class InnerStates:
             read = own.decode(self._batch) is Decoded.done
         finally:
             own.forget(0, 0)
-        if not read or self._seen != end - begin:
+        if not read or self._seen != dict.fromkeys(self._tables, end - begin):
             return None
-        rows = self._rows[: self._seen]
-        said = rows[ASKED:] if self._seen > ASKED else rows[-1:]  # of an answer without a word: where it would begin
+        below, above = (table[: end - begin] for table in self._tables.values())
+        rows = above - below
+        said = rows[ASKED:] if len(rows) > ASKED else rows[-1:]  # of an answer without a word: where it would begin
         return np.stack([rows[0], said.mean(axis=0)])
 
     def _context(self) -> Context:
@@ -85,10 +89,18 @@ class InnerStates:
 
     def _see(self, tensor: int, asks: bool, _user: Any) -> bool:
         """llama.cpp asks of each node of its graph whether it is wanted, and calls again when it is computed."""
-        if _ggml.ggml_get_name(tensor) != self._name:
+        name = _ggml.ggml_get_name(tensor)
+        if name not in self._tables:
             return not asks
         if not asks:
-            rows = self._rows[: len(self._batch)]
+            rows = self._tables[name][: len(self._batch)]
             _ggml.ggml_backend_tensor_get(tensor, rows.ctypes.data, 0, rows.nbytes)
-            self._seen = len(rows)
+            self._seen[name] = len(rows)
         return True
+
+
+def names(layers: int) -> tuple[bytes, bytes]:
+    """What llama.cpp calls the states below and above the layers whose work is read, of a model with so many."""
+    above = round(DEPTH * layers) - 1
+    below = max(0, above - max(1, round(STEP * layers)))
+    return f"l_out-{below}".encode(), f"l_out-{above}".encode()
