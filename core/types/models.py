@@ -58,8 +58,8 @@ class Usage:
 class InnerState:
     """What a model makes of a prompt where it begins to answer, and of its answer.
 
-    `asked` is its state near the end of the prompt, `said` the mean of those of the answer's first tokens; both as
-    16-bit floats, little endian.
+    `asked` is what a few layers add to its state near the end of the prompt, `said` the mean of what they add at the
+    answer's first tokens; both as 16-bit floats, little endian.
     """
 
     model: str

@@ -45,7 +45,7 @@ class InnerStates:
         self._model, self._shared, self._options = model, shared, options
         self._tables = {
             name: np.zeros((ASKED + SAID, native.llama_model_n_embd(model.handle)), np.float32)
-            for name in names(native.llama_model_n_layer(model.handle))
+            for name in layer_names(native.llama_model_n_layer(model.handle))
         }
         self._seen: dict[bytes, int] = {}  # rows of each that the callback has filled
         self._callback = native.ggml_backend_sched_eval_callback(self._see)  # must live as long as the context
@@ -99,7 +99,7 @@ class InnerStates:
         return True
 
 
-def names(layers: int) -> tuple[bytes, bytes]:
+def layer_names(layers: int) -> tuple[bytes, bytes]:
     """What llama.cpp calls the states below and above the layers whose work is read, of a model with so many."""
     above = round(DEPTH * layers) - 1
     below = max(0, above - max(1, round(STEP * layers)))
