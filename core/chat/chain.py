@@ -83,9 +83,10 @@ class AnswerChain(Runnable[AnswerRequest, Event]):
 
     def _from_documents(self, request: AnswerRequest, config: RunnableConfig | None) -> Generator[Event, None, Cited]:
         query, passages = yield from self.search(request, config)
+        narrowed = request.scope.narrowed
         if not passages and not request.history:  # nothing to answer from: the model could only make something up
             yield Retrieved(())
-            return (yield from self._without(request, query, (), abstention(query, ()), config))
+            return (yield from self._without(request, query, (), abstention(query, (), narrowed=narrowed), config))
         said = yield from remember(self._speaker, request, self.counter, config)
         composed = self._compose(request, query, said, passages)
         yield Retrieved(composed.passages, composed.ledger.left_out)
@@ -96,7 +97,9 @@ class AnswerChain(Runnable[AnswerRequest, Event]):
         with request.trace.span("cite"):
             checked = check(spoken.text, composed.passages, query)
             inner = request.trace.inner_state
-            cited = judge.judge(query, composed.passages, checked, spoken.logprobs, agreed=agreed, inner=inner)
+            cited = judge.judge(
+                query, composed.passages, checked, spoken.logprobs, agreed=agreed, inner=inner, narrowed=narrowed
+            )
         if cited.abstained:
             return (yield from self._without(request, query, composed.passages, cited, config))
         return cited

@@ -128,15 +128,16 @@ def check(answer: str, passages: Sequence[Passage], question: str) -> Checked:
 def nearest(question: str, passages: Sequence[Passage]) -> tuple[Citation, ...]:
     """Of each passage the sentence that has most of the question's words, as a citation; in the passages' order.
 
-    Where a passage has others, none of a few words: in a passage that holds no word of the question, the best of all
-    would be the shortest, which is a heading.
+    Where a passage has others, neither a title nor one of a few words: in a passage that holds no word of the question,
+    the best of all would be the shortest, which is a heading.
     """
     language = _language(passages)
     asked = words(question, language)
     found = []
     for n, passage in enumerate(passages, 1):
         windows = _searched(passage, language)
-        telling = [window for window in windows if len(window.held) >= TELLING]
+        titles = {passage.document_title, *passage.heading.split(" › ")}
+        telling = [w for w in windows if len(w.held) >= TELLING and w.text.strip("#* \n") not in titles]
         found.append(_best(n, _Claim(asked, asked), asked, telling or windows))
     return tuple(_citation(quote, passages[quote.passage - 1]) for quote in found if quote.end > quote.start)
 

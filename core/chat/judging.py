@@ -10,7 +10,7 @@ from pathlib import Path
 
 from core.chat.citations import MARKER, Checked, nearest
 from core.chat.confidence import CALIBRATION, OWN, Calibration, load
-from core.chat.phrases import ENGLISH, NOTHING, OFFERED, SEARCHED, language_of
+from core.chat.phrases import ENGLISH, NARROWED, NOTHING, OFFERED, SEARCHED, language_of
 from core.chat.signals import signals
 from core.errors import SettingsError
 from core.guard import visible
@@ -72,14 +72,15 @@ class Judge:
         *,
         agreed: float = 0.5,
         inner: InnerState | None = None,
+        narrowed: bool = False,
     ) -> Cited:
-        """The answer with its confidence, or in its place the nearest passages."""
+        """The answer with its confidence, or in its place the nearest passages; see `abstention` for `narrowed`."""
         found = signals(query, passages, checked, logprobs, agreed)
         sure = self.calibration.confidence(found, inner) if self.calibration else None
         sure = None if sure is None else round(sure, 4)
         unsure = self.calibration is not None and sure is not None and sure < self.calibration.point
         if unsure or (checked.abstains and not checked.claims):
-            return abstention(query, passages, confidence=sure, draft=checked.text, signals=found)
+            return abstention(query, passages, confidence=sure, draft=checked.text, signals=found, narrowed=narrowed)
         return Cited(
             checked.text, checked.citations, claims=checked.claims, unsupported=checked.unsupported, confidence=sure,
             signals=found,
@@ -107,11 +108,16 @@ def _read(path: Path, _changed: int, _size: int) -> Calibration | None:
 
 def abstention(
     query: str, passages: Sequence[Passage], *, confidence: float | None = None, draft: str = "",
-    signals: dict[str, float] | None = None,
+    signals: dict[str, float] | None = None, narrowed: bool = False,
 ) -> Cited:  # fmt: skip
-    """An answer that says what was searched for and offers the passages that stand nearest to it."""
+    """An answer that says what was searched for and offers the passages that stand nearest to it.
+
+    `narrowed`: not all documents were asked, by the person's own choice, which may be why.
+    """
     language = language_of(query)
     searched = f"{NOTHING[language]} {SEARCHED[language].format(' '.join(query.split()))}"
+    if narrowed:
+        searched += f" {NARROWED[language]}"
     offered: tuple[Citation, ...] = nearest(query, passages)[:NEAREST]
     lines = [f"- “{_short(citation.quote)}” [{citation.number}]" for citation in offered]
     text = "\n".join([f"{searched} {OFFERED[language]}\n", *lines]) if lines else searched

@@ -69,6 +69,21 @@ SEARCHED = {
     "vi": "Tôi đã tìm “{}”.",
     "zh": "我搜索了“{}”。",
 }
+NARROWED = {
+    "ar": "لم أبحث إلا في المستندات التي اخترتها.",
+    "de": "Durchsucht wurden nur die Dokumente, die Sie ausgewählt haben.",
+    "el": "Έψαξα μόνο στα έγγραφα που επιλέξατε.",
+    ENGLISH: "Only the documents that you chose were searched.",
+    "es": "Solo he buscado en los documentos que eligió.",
+    "fr": "Je n'ai cherché que dans les documents que vous avez choisis.",
+    "hi": "मैंने केवल आपके चुने हुए दस्तावेज़ों में खोजा।",
+    "ro": "Am căutat doar în documentele pe care le-ați ales.",
+    "ru": "Я искал только в выбранных вами документах.",
+    "th": "ฉันค้นหาเฉพาะในเอกสารที่คุณเลือก",
+    "tr": "Yalnızca seçtiğiniz belgelerde aradım.",
+    "vi": "Tôi chỉ tìm trong những tài liệu bạn đã chọn.",
+    "zh": "我只搜索了您选择的文档。",
+}
 OFFERED = {
     "ar": "أقرب المقاطع هي:",
     "de": "Am nächsten kommen diese Stellen:",

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from core.chat.citations import abstains, check, nearest, sentences, unmarked
@@ -190,6 +192,13 @@ def test_what_stands_nearest_is_a_sentence_and_not_a_heading() -> None:
     text = "7 What to do better\nThe batteries of the barge should be charged every evening.\n8 Thanks"
     (offered,) = nearest("Who repaired the sensor?", [passage(text)])
     assert offered.quote == "The batteries of the barge should be charged every evening."
+
+
+def test_what_stands_nearest_is_no_title_either() -> None:
+    text = "# Aroma Duo 300: operating manual\nDescale the machine every three months, or more often with hard water."
+    told = replace(passage(text), document_title="Aroma Duo 300: operating manual")
+    (offered,) = nearest("Who is the manual of the Aroma Duo 300 written by?", [told])
+    assert "Descale the machine" in offered.quote
 
 
 def test_of_a_passage_of_a_few_words_these_stand_nearest() -> None:

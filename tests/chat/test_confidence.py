@@ -140,6 +140,11 @@ def test_below_the_point_the_answer_says_what_was_searched_and_offers_what_is_ne
     assert ("x" * 100 + BRIDGE.text)[cited.citations[0].start : cited.citations[0].end] == cited.citations[0].quote
 
 
+def test_an_answer_that_found_nothing_says_that_not_all_documents_were_asked() -> None:
+    assert "Only the documents that you chose were searched." in abstention("Who?", [BRIDGE], narrowed=True).text
+    assert "you chose" not in abstention("Who?", [BRIDGE]).text
+
+
 def test_an_answer_that_is_sure_enough_is_given_with_its_confidence() -> None:
     checked = check("Anna Holm built it [1].", [BRIDGE], "Who built the bridge?")
     cited = Judge(Calibration({}, 2.0, 0.5, "always", 1, 0.5)).judge("Who built it?", [BRIDGE], checked, [])

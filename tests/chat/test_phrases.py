@@ -5,7 +5,17 @@ from __future__ import annotations
 import pytest
 
 from core.chat import phrases
-from core.chat.phrases import HELLO, NOTHING, OFFERED, SEARCHED, WELCOME, abstains, language_of, language_of_greeting
+from core.chat.phrases import (
+    HELLO,
+    NARROWED,
+    NOTHING,
+    OFFERED,
+    SEARCHED,
+    WELCOME,
+    abstains,
+    language_of,
+    language_of_greeting,
+)
 
 SILENT = {
     "en": ["I could not find this.", "The passages do not mention the height.", "There is no information in the text."],
@@ -47,7 +57,7 @@ def test_a_statement_is_no_abstention(sentence: str) -> None:
 
 def test_every_language_has_all_phrases_and_recognises_its_own() -> None:
     spoken = set(NOTHING)
-    assert spoken == set(HELLO) == set(WELCOME) == set(SEARCHED) == set(OFFERED) == set(SILENT)
+    assert spoken == set(HELLO) == set(WELCOME) == set(SEARCHED) == set(OFFERED) == set(NARROWED) == set(SILENT)
     assert all(abstains(text) and phrases.says_nothing_found(text + " …") for text in NOTHING.values())
     assert all(text.count("{}") == 1 for text in SEARCHED.values())
 
