@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from core.chat.cutting import parts
+from core.chat.cutting import parts, titles
 from core.chat.phrases import abstains
 from core.chat.sentences import sentences, units
 from core.chat.words import support, words
@@ -136,8 +136,8 @@ def nearest(question: str, passages: Sequence[Passage]) -> tuple[Citation, ...]:
     found = []
     for n, passage in enumerate(passages, 1):
         windows = _searched(passage, language)
-        titles = {passage.document_title, *passage.heading.split(" › ")}
-        telling = [w for w in windows if len(w.held) >= TELLING and w.text.strip("#* \n") not in titles]
+        above = titles(passage)
+        telling = [w for w in windows if len(w.held) >= TELLING and w.text.strip("#* \n") not in above]
         found.append(_best(n, _Claim(asked, asked), asked, telling or windows))
     return tuple(_citation(quote, passages[quote.passage - 1]) for quote in found if quote.end > quote.start)
 

@@ -80,6 +80,11 @@ def shown(passage: Passage) -> str:
     return before + GAP.join(pieces)
 
 
+def titles(passage: Passage) -> tuple[str, ...]:
+    """What stands above a passage where it is shown: the title of its document and the headings over it."""
+    return (passage.document_title, *passage.heading.split(" › "))
+
+
 def parts(passage: Passage) -> list[tuple[int, int]]:
     """The parts of `passage.text` that a model was shown, as offsets into it."""
     if not passage.kept:
@@ -108,8 +113,7 @@ def _units(passages: Sequence[Passage], query: str) -> list[_Unit]:
         worth = bare[n] + NEIGHBOUR * max(beside, default=0.0) + FIRST / (place + 1)
         worth += KIND * bool(kind and _news(kind, texts[n], query))
         heading = HEADING.fullmatch(texts[n])
-        above = (passages[place].document_title, *passages[place].heading.split(" › "))
-        told = heading is not None and heading[1] in above
+        told = heading is not None and heading[1] in titles(passages[place])
         worths.append(_Unit(place, start, end, worth, bool(heading), told))
     return worths
 

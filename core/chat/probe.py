@@ -86,7 +86,7 @@ def _weights(
     standing = (table - means) / scales
     apart = _apart(standing, truth, subjects)
     fitted = logistic(standing - (standing @ apart.T) @ apart, truth, pull=PULL * table.shape[1])
-    weights = (fitted[1:] - (fitted[1:] @ apart.T) @ apart) / scales
+    weights = fitted[1:] / scales  # nothing drew them into those directions
     return weights, float(fitted[0] - means @ weights)
 
 

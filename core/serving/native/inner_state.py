@@ -100,7 +100,10 @@ class InnerStates:
 
 
 def layer_names(layers: int) -> tuple[bytes, bytes]:
-    """What llama.cpp calls the states below and above the layers whose work is read, of a model with so many."""
-    above = round(DEPTH * layers) - 1
+    """What llama.cpp calls the states below and above the layers whose work is read, of a model with so many.
+
+    They are two in any case; a model of a single layer has no second, and so nothing to read.
+    """
+    above = max(1, round(DEPTH * layers) - 1)
     below = max(0, above - max(1, round(STEP * layers)))
     return f"l_out-{below}".encode(), f"l_out-{above}".encode()
